@@ -34,3 +34,17 @@ fn unrequested_scopes_fail_the_login_if_configured() {
         assert_eq!(client.is_revoked(), !has_session);
     }
 }
+
+#[test]
+fn refresh_may_reduce_the_scopes() {
+    let mut client = Machine::signed_in(STRICT);
+    // RFC 6749 section 5.1: a response without `scope` grants the requested scope.
+    let asked = r#"["openid","profile","offline_access"]"#;
+    assert_eq!(client.member("scopes"), asked);
+    for granted in [Some("openid"), None] {
+        client.provider().scope = granted;
+        client.expire_access_token();
+        assert_eq!(client.call(), Ok(200));
+        assert_eq!(client.member("scopes"), r#"["openid"]"#);
+    }
+}

@@ -1,6 +1,6 @@
-//! Which ID tokens a login accepts, and what a page and the operator learn from it.
+//! Which responses and ID tokens a login accepts, and what a page and the operator learn from it.
 
-use kit::world::Endpoint;
+use kit::world::{Endpoint, Fault};
 use rules::codec::json::Value;
 
 use super::{Client, object};
@@ -117,5 +117,58 @@ fn id_token_with_a_wrong_claim_makes_no_session() {
         client.state(claim, value);
         assert_eq!(client.sign_in().unwrap_err().code, code, "{claim}");
         assert!(client.session().is_none(), "{claim}");
+    }
+}
+
+#[test]
+fn response_after_ten_minutes_is_refused() {
+    for (after, code) in [(600, None), (601, Some("login_expired"))] {
+        let mut client = Machine::with("{}");
+        let url = client.begin_login("").unwrap();
+        let response = client.authorize(&url);
+        client.pass(after);
+        let failed = client.arrive(&response).err().map(|failure| failure.code);
+        assert_eq!(failed.as_deref(), code);
+        let exchanges = usize::from(code.is_none());
+        assert_eq!(client.count(Endpoint::Exchange), exchanges);
+    }
+}
+
+#[test]
+fn failed_exchange_is_not_repeated_and_keeps_the_former_session() {
+    for (fault, code) in [
+        (Fault::LostBefore, "provider_unavailable"),
+        (Fault::LostAfter, "provider_unavailable"),
+        (Fault::Silence, "provider_unavailable"),
+        (Fault::Status(500), "provider_unavailable"),
+        (Fault::Busy(429, Some(1)), "provider_unavailable"),
+        (Fault::Html, "token_response_invalid"),
+        (Fault::Truncated, "token_response_invalid"),
+        (Fault::Altered("id_token", "null"), "token_response_invalid"),
+        (Fault::Refused("invalid_client"), "client_rejected"),
+        (Fault::Refused("unauthorized_client"), "client_rejected"),
+        (Fault::Refused("invalid_grant"), "code_rejected"),
+    ] {
+        let mut client = Machine::with("{}");
+        for exchanges in [1, 3] {
+            let has_session = client.session().is_some();
+            client.fault(Endpoint::Exchange, fault);
+            assert_eq!(client.sign_in().unwrap_err().code, code, "{fault:?}");
+            assert_eq!(client.count(Endpoint::Exchange), exchanges, "{fault:?}");
+            assert_eq!(client.session().is_some(), has_session, "{fault:?}");
+            assert_eq!(client.sign_in(), Ok(()));
+        }
+    }
+}
+
+#[test]
+fn login_after_a_rotation_of_keys_succeeds_at_once() {
+    let mut client = Machine::signed_in("{}");
+    client.provider().signing_key = 1;
+    client.provider().published_keys = vec![1];
+    // The new keys stay in use.
+    for _ in 0..2 {
+        assert_eq!(client.sign_in(), Ok(()));
+        assert_eq!(client.count(Endpoint::Keys), 2);
     }
 }

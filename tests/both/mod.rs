@@ -168,9 +168,15 @@ pub(crate) trait Client: Sized {
     /// Returns the claims in the session that a page sees, as JSON.
     #[track_caller]
     fn claims(&mut self) -> String {
+        self.member("claims")
+    }
+
+    /// Returns a member of the session that a page sees, as JSON.
+    #[track_caller]
+    fn member(&mut self, name: &str) -> String {
         let session = self.session().expect("there is a session");
         let mut text = String::new();
-        session.get("claims").unwrap().write(&mut text);
+        session.get(name).unwrap().write(&mut text);
         text
     }
 
@@ -192,12 +198,6 @@ pub(crate) trait Client: Sized {
         assert!(self.session().is_none());
         assert!(self.is_revoked(), "the issued tokens are not left valid");
         failure.message
-    }
-
-    /// Returns a string of the session that a page sees.
-    fn text(&mut self, name: &str) -> String {
-        let session = self.session().unwrap();
-        session.str(name).unwrap().to_owned()
     }
 
     /// Returns a time of the session that a page sees, in milliseconds since 1970.

@@ -41,7 +41,7 @@ fn other_4xx_are_outages() {
         }
         client.provider().repair();
         client.pass(60);
-        assert_eq!(client.text("state"), "active", "{status}");
+        assert_eq!(client.member("state"), r#""active""#, "{status}");
     }
 }
 
@@ -54,14 +54,14 @@ fn third_unexplained_refusal_asks_for_the_user() {
     for pause in [29, 31] {
         let call = client.call();
         assert_eq!(call, Err("interaction_required".to_owned()));
-        assert_eq!(client.text("state"), "interaction_required");
+        assert_eq!(client.member("state"), r#""interaction_required""#);
         assert_eq!(client.refresh_tokens_sent().len(), 3);
         client.pass(pause);
     }
     // The refresh token was kept, and a success restores the session.
     client.provider().repair();
     assert_eq!(client.call(), Ok(200));
-    assert_eq!(client.text("state"), "active");
+    assert_eq!(client.member("state"), r#""active""#);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn two_unexplained_refusals_are_not_enough() {
         client.fault(Endpoint::Refresh, Fault::Refused(error));
         client.fault(Endpoint::Refresh, Fault::Refused(error));
         assert_eq!(client.call(), Ok(200), "{error}");
-        assert_eq!(client.text("state"), "active", "{error}");
+        assert_eq!(client.member("state"), r#""active""#, "{error}");
     }
 }
 
@@ -87,6 +87,6 @@ fn brief_gateway_page_is_an_outage() {
         assert_eq!(call, Err("provider_unavailable".to_owned()), "{page:?}");
         client.pass(5);
         assert_eq!(client.call(), Ok(200), "{page:?}");
-        assert_eq!(client.text("state"), "active", "{page:?}");
+        assert_eq!(client.member("state"), r#""active""#, "{page:?}");
     }
 }

@@ -161,17 +161,6 @@ fn login_cookie_opens_only_under_own_name() {
 }
 
 #[test]
-fn late_response_is_refused() {
-    for (after, status) in [(600, 303), (601, 400)] {
-        let mut host = Host::new();
-        let back = host.come_back("/auth/login");
-        host.pass(after);
-        assert_eq!(host.arrive(&back).status, status);
-        assert_eq!(host.faults().contains(&Code::LoginExpired), status == 400);
-    }
-}
-
-#[test]
 fn malformed_response_uses_up_no_login() {
     for (name, value, code) in [
         ("state", None, Code::CallbackInvalid),
@@ -394,46 +383,6 @@ fn failed_login_page_is_plain_and_accessible() {
     let policy = header(&response, "content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none';") && !policy.contains("script-src"));
     assert!(policy.contains("frame-ancestors 'none'"));
-}
-
-#[test]
-fn failed_code_exchange_keeps_previous_session() {
-    let refused = |status, error: &str| {
-        let body = format!(r#"{{"error":"{error}"}}"#);
-        Some(provider::json(status, &body))
-    };
-    for (reply, status, code) in [
-        (None, 503, Code::ProviderUnavailable),
-        (refused(400, "invalid_grant"), 400, Code::CodeRejected),
-        (refused(401, "invalid_client"), 502, Code::ClientRejected),
-        (refused(500, "x"), 503, Code::ProviderUnavailable),
-        (refused(503, "x"), 503, Code::ProviderUnavailable),
-        (
-            Some(provider::json(200, "<html>")),
-            502,
-            Code::TokenResponseInvalid,
-        ),
-        (
-            Some(provider::json(
-                200,
-                r#"{"access_token":"at","token_type":"Bearer"}"#,
-            )),
-            502,
-            Code::TokenResponseInvalid,
-        ),
-    ] {
-        let mut host = Host::signed_in();
-        let before = host.browser.get(COOKIE).cloned();
-        let back = host.come_back("/auth/login");
-        host.provider.replies.push_back(("/token", reply));
-        let response = host.arrive(&back);
-        assert_eq!((response.status, host.faults()), (status, vec![code]));
-        assert_eq!(host.browser.get(COOKIE).cloned(), before);
-        assert_eq!(host.session()["claims"]["sub"], "ann");
-        // The handler sends each code once, whatever the token response is. The first of the two requests belongs to
-        // the earlier sign-in.
-        assert_eq!(host.provider.sent_to("/token").len(), 2);
-    }
 }
 
 #[test]

@@ -20,17 +20,6 @@ fn sign_in(host: &mut Host) -> u16 {
 }
 
 #[test]
-fn login_after_a_rotation_succeeds_at_once() {
-    let mut host = Host::signed_in();
-    host.provider.rotate_key();
-    host.sign_in();
-    assert_eq!(fetches(&host), 2);
-    // The new keys remain in use.
-    host.sign_in();
-    assert_eq!(fetches(&host), 2);
-}
-
-#[test]
 fn refresh_after_a_rotation_verifies_its_id_token() {
     let mut host = Host::new();
     host.provider.set_lifetime(20);

@@ -238,28 +238,11 @@ fn replay_is_detected_without_a_store() {
 }
 
 #[test]
-fn login_expires_after_ten_minutes() {
-    let (mut world, page, response) = at_callback();
-    world.advance(Duration::from_millis(600_001));
-    let callback = finish(&mut world, page, &response);
-    assert_eq!(world.code(callback), "login_expired");
-    assert_eq!(world.count(EXCHANGE), 0);
-}
-
-#[test]
 fn login_expires_during_sleep() {
     let (mut world, page, response) = at_callback();
     world.sleep(Duration::from_millis(600_001));
     let callback = finish(&mut world, page, &response);
     assert_eq!(world.code(callback), "login_expired");
-}
-
-#[test]
-fn response_just_in_time_is_accepted() {
-    let (mut world, page, response) = at_callback();
-    world.advance(Duration::from_secs(600));
-    finish(&mut world, page, &response);
-    assert!(world.session(page).is_some());
 }
 
 #[test]
@@ -535,37 +518,6 @@ fn response_at_another_url_is_reported() {
 }
 
 #[test]
-fn refused_code_is_reported() {
-    let (mut world, page, response) = at_callback();
-    let refused = Fault::Refused("invalid_grant");
-    world.provider.fault(Endpoint::Exchange, &[refused]);
-    let callback = finish(&mut world, page, &response);
-    assert_eq!(world.code(callback), "code_rejected");
-}
-
-#[test]
-fn failed_exchange_is_reported_and_not_repeated() {
-    for (fault, code) in [
-        (Fault::LostBefore, "provider_unavailable"),
-        (Fault::LostAfter, "provider_unavailable"),
-        (Fault::Silence, "provider_unavailable"),
-        (Fault::Status(500), "provider_unavailable"),
-        (Fault::Busy(429, Some(1)), "provider_unavailable"),
-        (Fault::Html, "token_response_invalid"),
-        (Fault::Truncated, "token_response_invalid"),
-        (Fault::Refused("invalid_client"), "client_rejected"),
-        (Fault::Refused("unauthorized_client"), "client_rejected"),
-    ] {
-        let (mut world, page, response) = at_callback();
-        world.provider.fault(Endpoint::Exchange, &[fault]);
-        let callback = finish(&mut world, page, &response);
-        assert_eq!(world.code(callback), code, "{fault:?}");
-        assert_eq!(world.count(EXCHANGE), 1, "{fault:?}");
-        assert!(world.session(page).is_none());
-    }
-}
-
-#[test]
 fn unreachable_token_endpoint_is_named_with_its_url() {
     let (mut world, page, response) = at_callback();
     world
@@ -575,20 +527,6 @@ fn unreachable_token_endpoint_is_named_with_its_url() {
     let url = format!("the token endpoint '{ISSUER}/token' did not respond");
     let message = world.error_message(callback);
     assert!(message.contains(&url), "{message}");
-}
-
-#[test]
-fn failed_login_keeps_the_former_session() {
-    let (mut world, page) = World::signed_in();
-    let address = world.begin_login(page, "redirect");
-    let response = world.provider.sign_in(&address);
-    let refused = Fault::Refused("invalid_grant");
-    world.provider.fault(Endpoint::Exchange, &[refused]);
-    let callback = finish(&mut world, page, &response);
-    assert_eq!(world.code(callback), "code_rejected");
-    let call = world.fetch(page, "/orders");
-    world.answer_all();
-    assert_eq!(world.status(call), 200);
 }
 
 #[test]
@@ -712,17 +650,6 @@ fn only_a_valid_code_lets_a_login_fetch_keys() {
         assert_eq!(world.code(callback), "code_rejected");
         assert_eq!(world.count(KEYS), before + fetches);
     }
-}
-
-#[test]
-fn rotated_key_is_found() {
-    let (mut world, page) = World::signed_in();
-    world.provider.signing_key = 1;
-    world.provider.published_keys = vec![0, 1];
-    let callback = world.sign_in(page);
-    let is_settled = matches!(world.response(callback), Some(PageResponse::Settled { .. }));
-    assert!(is_settled);
-    assert_eq!(world.count(KEYS), 2);
 }
 
 #[test]

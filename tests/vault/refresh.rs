@@ -144,26 +144,6 @@ fn every_page_is_told_of_the_renewed_session() {
 }
 
 #[test]
-fn reduced_scope_is_recorded() {
-    let (mut world, page) = World::signed_in();
-    let scopes = |world: &World| -> Vec<String> {
-        let scopes = world.session(page).unwrap().get("scopes").unwrap();
-        let scopes = scopes.as_array().unwrap().iter();
-        scopes.map(|s| s.as_str().unwrap().to_owned()).collect()
-    };
-    // RFC 6749 section 5.1: a response without `scope` grants the requested scope.
-    assert_eq!(scopes(&world), ["openid", "profile", "offline_access"]);
-    world.provider.scope = Some("openid");
-    world.expire_access_token();
-    call(&mut world, page);
-    assert_eq!(scopes(&world), ["openid"]);
-    world.provider.scope = None;
-    world.expire_access_token();
-    call(&mut world, page);
-    assert_eq!(scopes(&world), ["openid"]);
-}
-
-#[test]
 fn refreshed_id_token_brings_new_claims() {
     let (mut world, page) = World::expired();
     world.provider.name = Some("Alice Liddell");
