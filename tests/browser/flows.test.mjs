@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before, beforeEach, test } from 'node:test'
-import { booted, call, giveConsent, signIn, signInByPopup, startApp } from '../support/app.mjs'
+import { booted, call, giveConsent, signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -24,10 +24,6 @@ beforeEach(() => {
 })
 
 const session = (page) => page.evaluate(() => auth.session)
-const lastChange = (page) => page.evaluate(() => changes.at(-1))
-
-/** Resolves when the page has been told that the session ended. */
-const ended = (page) => page.waitForFunction(() => auth.session === null)
 
 test('login by redirect: session, clean URL, returnTo', time, async () => {
   const page = await app.open('/?tab=2#part')
@@ -149,23 +145,6 @@ test('401: one refresh, one retry, with the same body', time, async () => {
   assert.notEqual(first.authorization, second.authorization)
 })
 
-test('a revoked refresh token ends the session, in all tabs, with the reason', time, async () => {
-  const page = await app.open()
-  await signIn(page)
-  const second = await app.open('/', page.context())
-  await booted(second)
-  await app.ledger.accessTokenExpired()
-  app.provider.faults.add('token', { answer: { status: 400, body: { error: 'invalid_grant' } } })
-  const { error } = await call(page, orders)
-  assert.equal(error.code, 'session_ended')
-  await Promise.all([ended(page), ended(second)])
-  for (const tab of [page, second]) {
-    assert.deepEqual(await lastChange(tab), { session: null, reason: 'provider_ended' })
-    assert.equal(await tab.evaluate(() => auth.endReason), 'provider_ended')
-  }
-  assert.equal((await call(second, orders)).error.code, 'login_required')
-})
-
 test('logout at the provider leaves the page and ends the session there', time, async () => {
   const page = await app.open()
   await signIn(page)
@@ -223,29 +202,6 @@ test('start-up code that runs twice finishes one login', time, async () => {
     .slice(since)
     .filter(({ grant, type }) => type === 'token_request' && grant === 'authorization_code')
   assert.equal(exchanges.length, 1)
-})
-
-test('login by popup: the opener gets the session, the popup closes', time, async () => {
-  const page = await app.open()
-  const { value } = await signInByPopup(page)
-  assert.equal(value.claims.sub, 'alice')
-  assert.equal((await call(page, orders)).value.status, 200)
-  assert.equal(page.url(), `${app.site.origin}/`)
-})
-
-test('two connections in one page work, with one worker or two', time, async () => {
-  const page = await app.open()
-  await signIn(page)
-  const outcome = await page.evaluate(async (url) => {
-    const worker = create.shared()
-    const clients = [await connect(worker), await connect(worker), await connect(create.shared())]
-    const statuses = await Promise.all(clients.map((each) => each.fetch(url).then(({ status }) => status)))
-    clients[0].close()
-    const closed = await settle(clients[0].fetch(url))
-    const open = await clients[1].fetch(url)
-    return { statuses, closed: closed.error.code, open: open.status, subject: clients[2].session.claims.sub }
-  }, orders)
-  assert.deepEqual(outcome, { statuses: [200, 200, 200], closed: 'closed', open: 200, subject: 'alice' })
 })
 
 test('close() rejects pending calls', time, async () => {
