@@ -38,7 +38,7 @@ fn logout_with_old_cookie_revokes_latest_token() {
     world.answer_all();
     world.log_out(older, 1);
     world.answer_all();
-    assert!(world.provider.families[0].is_revoked);
+    assert!(world.provider.is_revoked(0));
     world.pass(11_000);
     let call = world.call(alice, 0);
     world.answer_all();

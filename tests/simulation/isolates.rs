@@ -480,8 +480,8 @@ impl Life {
             78..80 => {
                 self.world.log_out(user, isolate);
             }
-            80..81 if !self.world.provider.families.is_empty() => {
-                let families = self.world.provider.families.len();
+            80..81 if self.world.provider.family_count() > 0 => {
+                let families = self.world.provider.family_count();
                 let family = self.dice.roll(families);
                 self.world.back_channel(family, isolate);
             }

@@ -191,7 +191,7 @@ impl World {
     pub(super) fn may_be_overdue(&self, presented: &Presented) -> bool {
         let family = self.watch.accounts[&presented.sid].family;
         let shortest = OFFERED + self.setup.recheck * 1000 - SKEW;
-        let login_at = self.provider.families[family].login_at;
+        let login_at = self.provider.login_at(family);
         self.setup.requires_binding && self.now > login_at + shortest
     }
 

@@ -5,7 +5,6 @@ use super::{
     About, BOUND, Browser, COOKIE, ORIGIN, Purpose, State, Todo, UNBOUND, Visit, VisitId, World,
 };
 use edge::{FlightId, Reply, Request, TaskId};
-use rules::codec::form;
 
 impl World {
     pub fn open_browser(&mut self, subject: &str) -> usize {
@@ -392,22 +391,13 @@ impl World {
 
     /// Lets the user sign in at the provider, and sends the browser back with the code.
     pub(super) fn sign_in_at_provider(&mut self, browser: usize, isolate: usize, location: &str) {
-        let (_, query) = location.split_once('?').unwrap();
-        let query = form::parse(query).unwrap();
-        let get = |name: &str| {
-            let found = query.iter().find(|(known, _)| known == name);
-            found.map(|(_, value)| value.clone()).unwrap()
-        };
         let logins = self.visits.len();
         let mut subject = self.browsers[browser].subject.clone();
         if self.is_new_user {
             subject = format!("{subject} by login {logins}");
         }
-        let code = self.provider.authorize(&subject, &get("nonce"));
-        let path = format!(
-            "/auth/callback?code={code}&state={}&iss=https%3A%2F%2Fid.example.com",
-            get("state")
-        );
-        self.visit(Some(browser), isolate, Purpose::Callback, &path, None);
+        let back = self.provider.sign_in(subject, location);
+        let path = back.strip_prefix(ORIGIN).unwrap();
+        self.visit(Some(browser), isolate, Purpose::Callback, path, None);
     }
 }

@@ -1,9 +1,9 @@
 //! The host of each isolate performs the handler's effects and delivers their replies.
 
-use super::provider::{Endpoint, Provider, signature_of};
+use super::provider::{Endpoint, Provider, field};
 use super::{
     API_TIMEOUT, About, Fault, Given, Purpose, RINGS, Sending, Site, State, Todo, VisitId, World,
-    device, provider,
+    device,
 };
 use edge::{BEAT, Effect, Event, Head, Reply, Response, Step};
 use kit::reply::{json, refusal};
@@ -242,8 +242,8 @@ impl World {
                 signature,
                 ..
             } => {
-                let is_valid = match provider::is_key(jwk) {
-                    true => signature_of(signing_input) == *signature,
+                let is_valid = match self.provider.is_key(jwk) {
+                    true => self.provider.verify(jwk, signing_input, signature),
                     false => device::is_signed(jwk, signing_input, signature),
                 };
                 return self.reply(id, serial, 0, Reply::Verified(is_valid), About::Nothing);
@@ -297,7 +297,7 @@ impl World {
             Effect::Read(_) => Site::Read,
             Effect::Swap { .. } => Site::Swap,
             Effect::Wait { .. } => Site::Wait,
-            Effect::Send { request, .. } => Site::Provider(Provider::endpoint_of(request)),
+            Effect::Send { request, .. } => Site::Provider(self.provider.endpoint_of(request)),
             Effect::Forward(_) => Site::Api,
         };
         let is_cut_off = matches!(site, Site::Read | Site::Swap | Site::Wait)
@@ -308,7 +308,7 @@ impl World {
         };
         let fault = match &effect {
             Effect::Send { request, .. } if site == Site::Provider(Endpoint::Refresh) => {
-                let token = provider::field(request, "refresh_token");
+                let token = field(request, "refresh_token");
                 let is_failing = self.failing.contains(&Provider::place(&token).0);
                 is_failing.then_some(Fault::Status(500)).or(fault)
             }
@@ -316,7 +316,7 @@ impl World {
         };
         self.tell(|| match &effect {
             Effect::Send { request, .. } => {
-                let token = provider::field(request, "refresh_token");
+                let token = field(request, "refresh_token");
                 format!("visit {id}: {site:?} {token} ({fault:?})")
             }
             _ => format!("visit {id}: {site:?} ({fault:?})"),
@@ -328,7 +328,7 @@ impl World {
         if let Effect::Send { request, .. } = &effect
             && site == Site::Provider(Endpoint::Refresh)
         {
-            let token = provider::field(request, "refresh_token");
+            let token = field(request, "refresh_token");
             self.sent_refresh(id, &token);
         }
         match site {
@@ -525,15 +525,15 @@ impl World {
                 return Outcome::from(reply);
             }
             Some(Fault::Wanted) => {
-                self.wanted(&provider::field(request, "refresh_token"));
+                self.wanted(&field(request, "refresh_token"));
                 return Outcome::from(refusal("interaction_required"));
             }
             Some(Fault::Unexplained) => {
-                self.unexplained(id, &provider::field(request, "refresh_token"));
+                self.unexplained(id, &field(request, "refresh_token"));
                 return Outcome::from(refusal("invalid_request"));
             }
             Some(Fault::Gateway) => {
-                self.gateway(&provider::field(request, "refresh_token"));
+                self.gateway(&field(request, "refresh_token"));
                 return Outcome::from(json(400, "<html>"));
             }
             Some(Fault::Refusal(code)) => {
@@ -541,13 +541,13 @@ impl World {
             }
             _ => {}
         }
-        let (reply, rotation) = self.provider.act(self.now, request);
+        let (outcome, rotation) = self.provider.act(self.now, request);
         if let Some(rotation) = rotation {
-            let token = provider::field(request, "refresh_token");
+            let token = field(request, "refresh_token");
             self.tell(|| format!("provider: {token} {rotation:?}"));
             self.rotated(id, &token, rotation, sent);
         }
-        Outcome::from(reply)
+        outcome
     }
 
     pub(super) fn wake(&mut self, key: &str) {
@@ -572,8 +572,8 @@ impl World {
 fn about(effect: &Effect) -> About {
     match effect {
         Effect::Read(_) | Effect::Swap { .. } | Effect::Wait { .. } => About::Coordinator(0),
-        Effect::Send { request, .. } if Provider::endpoint_of(request) == Endpoint::Refresh => {
-            About::Refresh(provider::field(request, "refresh_token"))
+        Effect::Send { request, .. } if field(request, "grant_type") == "refresh_token" => {
+            About::Refresh(field(request, "refresh_token"))
         }
         _ => About::Nothing,
     }

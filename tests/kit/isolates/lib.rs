@@ -29,7 +29,7 @@ use device::Device;
 use edge::session::record::Record;
 use edge::{Config, Effect, Event, FlightId, Handler, Reply, Request, TaskId};
 use kit::dice::Dice;
-use provider::{Endpoint, ISSUER, METADATA, Provider};
+use provider::{Endpoint, ISSUER, Provider};
 use rules::base::clock::{Instant, Millis};
 use rules::base::entropy::Entropy;
 use watch::Watch;
@@ -146,7 +146,7 @@ impl Setup {
         };
         let metadata = match self.discovers {
             true => String::new(),
-            false => format!(r#""metadata":{METADATA},"#),
+            false => format!(r#""metadata":{},"#, Provider::new().metadata()),
         };
         let json = format!(
             r#"{{"issuer":"{ISSUER}",{metadata}

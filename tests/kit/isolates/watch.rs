@@ -746,8 +746,7 @@ impl World {
         match reply {
             Reply::Sent(Outcome::Reply(response)) if response.status == 200 => {
                 let body = response.body.as_ref().map_or("", Secret::expose);
-                let start = format!(r#""refresh_token":"{SECRET}-rt-"#);
-                let Some((_, rest)) = body.split_once(&start) else {
+                let Some((_, rest)) = body.split_once(r#""refresh_token":""#) else {
                     return;
                 };
                 let token = rest.split('"').next().unwrap();
@@ -900,7 +899,7 @@ impl World {
                 now + SKEW >= active + watch.idle
             }
             EndReason::Absolute => {
-                let began = self.provider.families[account.family].login_at;
+                let began = self.provider.login_at(account.family);
                 now + 2 * SKEW + SLOWEST >= began + watch.absolute
             }
             EndReason::Security if family.is_of_other || account.keys.are_many() => true,
@@ -979,10 +978,9 @@ impl World {
 
     /// Records that the app's server has given an order.
     pub(super) fn ordered(&mut self, id: VisitId, target: &str, options: &str) {
-        let families = &self.provider.families;
         for (sid, account) in &mut self.watch.accounts {
             let names = [
-                families[account.family].subject.clone(),
+                self.provider.subject_of(account.family).to_owned(),
                 format!("op-{}", account.family),
                 public_id(sid),
             ];
@@ -1161,7 +1159,7 @@ impl World {
 
     /// Returns true if the session's start in its cookie or record is by another clock than the coordinator's.
     fn is_misdated(&self, account: &Account) -> bool {
-        let began = self.provider.families[account.family].login_at;
+        let began = self.provider.login_at(account.family);
         let misdated = |session: &Session| session.began.abs_diff(began) > 2 * SKEW + SLOWEST;
         let record = account.record.as_ref();
         let mut presented = self.watch.visits.values();
@@ -1179,7 +1177,7 @@ impl World {
 
     /// Returns true if a session may have reached its absolute limit.
     pub(super) fn is_past(&self, account: &Account) -> bool {
-        let began = self.provider.families[account.family].login_at;
+        let began = self.provider.login_at(account.family);
         self.now + 2 * SKEW + SLOWEST >= began + self.watch.absolute
     }
 
@@ -1269,7 +1267,7 @@ impl World {
         let family = self.watch.families.get(&account.family);
         let is_ended =
             family.is_some_and(|f| f.back_channel.is_some() || f.is_refused || f.is_of_other);
-        !is_over && !is_ended && !self.provider.families[account.family].is_revoked
+        !is_over && !is_ended && !self.provider.is_revoked(account.family)
     }
 }
 

@@ -112,6 +112,7 @@ struct Family {
     subject: String,
     claims: Object,
     nonce: String,
+    /// The time of the login in milliseconds.
     login_at: u64,
     access_token: String,
     refresh_token: Option<String>,
@@ -171,6 +172,8 @@ pub struct Provider {
     pub lifetime: Duration,
     /// True if the provider issues refresh tokens.
     pub issues_refresh_tokens: bool,
+    /// True if a token that was consumed within the leeway gets the same successor again, and not another one.
+    pub repeats_successors: bool,
     /// The end of each code and each refresh token. The default has characters that JSON or forms encode.
     pub ending: String,
     /// A string at the end of each access token and refresh token.
@@ -280,6 +283,7 @@ impl Provider {
             subject: "alice".to_owned(),
             lifetime: Duration::from_secs(300),
             issues_refresh_tokens: true,
+            repeats_successors: false,
             ending: r#" |:)\"+%20&=~ "#.to_owned(),
             padding: String::new(),
             rotates: true,
@@ -418,6 +422,26 @@ impl Provider {
         self.families[family].jkt.as_deref()
     }
 
+    /// Returns the time at which an access token expires, in milliseconds, or `None` for an unknown token.
+    pub fn access_until(&self, access_token: &str) -> Option<u64> {
+        Some(self.access_tokens.get(access_token)?.1)
+    }
+
+    /// Returns the time of a family's login, in milliseconds.
+    pub fn login_at(&self, family: usize) -> u64 {
+        self.families[family].login_at
+    }
+
+    pub fn is_revoked(&self, family: usize) -> bool {
+        self.families[family].is_revoked
+    }
+
+    /// Returns true if a refresh token has a successor.
+    pub fn is_consumed(&self, refresh_token: &str) -> bool {
+        let mut consumed = self.families.iter().flat_map(|family| &family.consumed);
+        consumed.any(|(token, _)| token == refresh_token)
+    }
+
     /// Returns the resource that an access token is for, if any.
     pub fn resource_of(&self, access_token: &str) -> Option<&str> {
         Some(self.meant_for.get(access_token)?)
@@ -499,7 +523,7 @@ impl Provider {
         self.families[family].is_revoked = true;
     }
 
-    pub(super) const fn family_count(&self) -> usize {
+    pub const fn family_count(&self) -> usize {
         self.families.len()
     }
 
@@ -980,7 +1004,7 @@ impl Provider {
             subject,
             claims,
             nonce,
-            login_at: now / 1000,
+            login_at: now,
             access_token: String::new(),
             refresh_token: None,
             consumed: Vec::new(),
@@ -1045,7 +1069,14 @@ impl Provider {
         object.push("token_type", token_type.into());
         object.push("expires_in", self.lifetime.as_secs().into());
         if self.issues_refresh_tokens && (is_login || self.rotates) {
-            let refresh_token = self.secret("refresh-token");
+            let kind = format!("refresh-token-{i}-{}", self.families[i].consumed.len());
+            let earlier = self.families[i].refresh_token.take();
+            let repeats = |token: &String| {
+                self.repeats_successors && token.starts_with(&[&*kind, "-"].concat())
+            };
+            let refresh_token = earlier
+                .filter(repeats)
+                .unwrap_or_else(|| self.secret(&kind));
             object.push("refresh_token", refresh_token.as_str().into());
             self.family_of.insert(refresh_token.clone(), i);
             self.families[i].refresh_token = Some(refresh_token);
@@ -1098,7 +1129,7 @@ impl Provider {
             ("aud", self.client_id.as_str().into()),
             ("iat", (now / 1000).into()),
             ("exp", (now / 1000 + 3600).into()),
-            ("auth_time", family.login_at.into()),
+            ("auth_time", (family.login_at / 1000).into()),
         ];
         // The hash of another algorithm would be another one.
         if self.header.is_none() {
@@ -1176,7 +1207,7 @@ impl Provider {
         let (padding, ending) = match kind {
             "code" => ("", &*self.ending),
             "access-token" => (&*self.padding, ""),
-            "refresh-token" => (&*self.padding, &*self.ending),
+            _ if kind.starts_with("refresh-token-") => (&*self.padding, &*self.ending),
             _ => ("", ""),
         };
         let hash = base64url::encode(&hash[..18]);
