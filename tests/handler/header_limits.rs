@@ -95,7 +95,6 @@ fn user_is_never_locked_out() {
     ] {
         for padding in [10, 2600] {
             let mut host = Host::with(&changes);
-            if changes["dpop"] == true {}
             let path = format!("/auth/login?returnTo=/{}", "a".repeat(2500));
             let mut backs = Vec::new();
             for _ in 0..7 {

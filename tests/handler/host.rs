@@ -558,7 +558,10 @@ impl Host {
                     [authorization, proof].map(|secret| secret.map(|s| s.expose().to_owned()));
                 self.pass(self.latency);
                 let now = self.now.wall;
-                Reply::Sent(self.provider.reply(request, authorization, proof, now))
+                Reply::Sent(
+                    self.provider
+                        .reply(request, authorization, proof.as_deref(), now),
+                )
             }
             Effect::Verify {
                 jwk,

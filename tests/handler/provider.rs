@@ -69,7 +69,7 @@ impl Provider {
         &mut self,
         request: HttpRequest,
         authorization: Option<String>,
-        proof: Option<String>,
+        proof: Option<&str>,
         now: u64,
     ) -> Outcome {
         assert!(
@@ -91,7 +91,7 @@ impl Provider {
             path: path.clone(),
             params: form_of(&request),
             authorization,
-            proof: proof.clone(),
+            proof: proof.map(str::to_owned),
         });
         if let Some(place) = self.replies.iter().position(|(of, _)| *of == path) {
             let reply = self.replies.remove(place).unwrap().1;
@@ -101,7 +101,7 @@ impl Provider {
         if path == "/.well-known/oauth-authorization-server" {
             return Outcome::from(json(404, ""));
         }
-        let outcome = self.server.respond(now, &request, proof.as_deref());
+        let outcome = self.server.respond(now, &request, proof);
         outcome.unwrap_or(Outcome::Failed)
     }
 
