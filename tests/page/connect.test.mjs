@@ -276,6 +276,17 @@ for (const timeout of [Infinity, NaN, -1, 1e10]) {
     assert.equal(refused, 'message_invalid')
     assert.deepEqual(worker.ports, [])
   })
+
+  test(`login with a time limit of ${timeout} seconds is refused`, async () => {
+    const worker = new FakeWorker()
+    const { client } = await start(worker)
+    for (const mode of ['redirect', 'device']) {
+      assert.equal(await codeOf(client.login({ mode, timeout })), 'message_invalid')
+    }
+    await settled()
+    assert.ok(!worker.received.some(({ t }) => t === 'login'))
+    client.close()
+  })
 }
 
 test('restored page loses its requests and connects again', async () => {

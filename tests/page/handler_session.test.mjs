@@ -192,3 +192,11 @@ for (const before of [null, sessionOf('alice', 1)]) {
     assert.equal(await Promise.race([done, settled().then(() => 'waits')]), 'session_ended')
   })
 }
+
+for (const timeout of [Infinity, NaN, -1, 1e10]) {
+  test(`login with a time limit of ${timeout} seconds is refused`, async (t) => {
+    const { login } = await startPage(t, { session: null })
+    const refused = await login({ timeout }).catch(({ code }) => code)
+    assert.equal(refused, 'message_invalid')
+  })
+}

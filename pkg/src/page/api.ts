@@ -260,7 +260,10 @@ export interface LoginOptions {
   params?: Record<string, string>
   /** Cancels the login. */
   signal?: AbortSignal
-  /** The time limit of the login in seconds, which also ends a login whose popup was closed unnoticed. Default 600. */
+  /**
+   * The time limit of the login in seconds, which also ends a login whose popup was closed unnoticed: a number from 0 to
+   * 2147483. Default 600.
+   */
   timeout?: number
   /**
    * Rejects with `login_canceled` when the popup has looked closed for five seconds. Use this option only if no page of

@@ -12,6 +12,8 @@ import { isForeignFrame, POPUP_IN_FRAME } from './foreign-frame.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
 import { AWAY, takeNote, writeNote, type LoginNote } from './note.js'
 import { follow } from './popup-login.js'
+import { NO_TIME_LIMIT } from '../../protocol/message-keys.js'
+import { isTimeLimit } from '../time-limit.js'
 
 export { isForeignFrame } from './foreign-frame.js'
 export { follow, settle } from './popup-login.js'
@@ -90,6 +92,7 @@ export const login = (
     const demand = JSON.stringify({ ...parameters, loginHint: undefined, uiLocales: undefined })
     const canceled = () => refuse('login_canceled')
     if (signal?.aborted) return resolve(canceled())
+    if (!isTimeLimit(timeout)) return resolve(refuse('message_invalid', NO_TIME_LIMIT + timeout))
     if (mode === 'custom' ? typeof open !== 'function' : open) {
       return resolve(
         refuse('message_invalid', "login() takes the option open, a function, with mode: 'custom' only"),

@@ -2,7 +2,9 @@
 import { ownPath } from '../address.js'
 import type { LoginOptions, Session } from '../api.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
+import { NO_TIME_LIMIT } from '../../protocol/message-keys.js'
 import { listen } from '../listen.js'
+import { isTimeLimit } from '../time-limit.js'
 import { isForeignFrame, POPUP_IN_FRAME } from '../login/foreign-frame.js'
 import { CHECK_INTERVAL, MIN_CHECKS } from '../login/closed-popup.js'
 import { type HandlerSession, POPUP_ENDED } from './handler-session.js'
@@ -32,7 +34,7 @@ export const handlerLogin = async (context: LoginContext, options: LoginOptions 
   const { base, state, refuse, refuseOption } = context
   const {
     signal,
-    timeout,
+    timeout = 600,
     mode = 'redirect',
     returnTo,
     onCode,
@@ -53,6 +55,7 @@ export const handlerLogin = async (context: LoginContext, options: LoginOptions 
   if (scope !== undefined) {
     return refuse('unsupported', "login option scope: the handler's configuration has the scope")
   }
+  if (!isTimeLimit(timeout)) return refuse('message_invalid', NO_TIME_LIMIT + timeout)
   if (state.isClosed) return refuse('closed')
   if (signal?.aborted) return refuse('login_canceled')
 
