@@ -201,13 +201,16 @@ const start = (options: FinishLoginOptions, isExplained: boolean): Started => {
   })
   if (Genuine) {
     globalThis.SharedWorker = new Proxy(Genuine, {
-      construct: (_, [url, given]) =>
-        new Genuine(url, {
-          ...given,
+      construct(_, [url, given]) {
+        // The second argument may also be the worker's name.
+        const options = typeof given === 'string' ? { name: given } : given
+        return new Genuine(url, {
+          ...options,
           get extendedLifetime() {
-            return (outlivesPage = !!given?.extendedLifetime)
+            return (outlivesPage = !!options?.extendedLifetime)
           },
-        }),
+        })
+      },
     })
   }
   const failed = async (event?: Event): Promise<LoginOutcome> => {
