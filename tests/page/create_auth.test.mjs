@@ -132,8 +132,9 @@ for (const [code, isTemporary] of Object.entries({
   frame_blocked: true,
   handler_crashed: true,
   limit_exceeded: true,
+  // A vault of another version refuses messages that it does not know.
+  message_invalid: true,
   config_invalid: false,
-  message_invalid: false,
   origin_not_allowed: false,
   unsupported: false,
   wasm_blocked: false,

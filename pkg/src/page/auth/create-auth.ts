@@ -25,8 +25,11 @@ const PAUSE = 60_000
 /** The least milliseconds after a failed connection before an event or a call makes the page connect again. */
 const RETRY_INTERVAL = 5000
 
-/** Matches the codes of failures that stay: of a configuration or the app's code, and not of a server or a network. */
-const IS_FINAL = /^(config_invalid|message_invalid|origin_not_allowed|unsupported|wasm_blocked|closed)$/
+/**
+ * Matches the codes of failures that stay: of a configuration or the app's code, and not of a server or a network.
+ * `message_invalid` is not among them, because a vault of another version may have refused the page's message.
+ */
+const IS_FINAL = /^(config_invalid|origin_not_allowed|unsupported|wasm_blocked|closed)$/
 
 /**
  * Has the browser request the WebAssembly module, which the worker itself requests only when its own file has arrived.
