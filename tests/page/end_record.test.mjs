@@ -27,10 +27,26 @@ test('each app has its own record', () => {
 })
 
 test('older session does not delete the record', () => {
-  recordEnd('one', ended('logged_out'))
+  recordEnd('one', ended('logged_out'), Date.now())
   recordEnd('one', signedIn(1))
   assert.equal(recordEnd('one', ended(null)), 'logged_out')
 })
+
+for (const [clock, behind] of [
+  ['behind', 60_000],
+  ['ahead of', -60_000],
+]) {
+  test(`login at a server whose clock is ${clock} the device's deletes the record`, () => {
+    const first = Date.now() - behind
+    recordEnd('/auth', signedIn(first))
+    assert.equal(recordEnd('/auth', ended('logged_out')), 'logged_out')
+    // A tab that has missed the logout.
+    recordEnd('/auth', signedIn(first))
+    assert.equal(recordEnd('/auth', ended(null)), 'logged_out')
+    recordEnd('/auth', signedIn(first + 1))
+    assert.equal(recordEnd('/auth', ended(null)), null)
+  })
+}
 
 test('lost storage does not replace a reason', () => {
   assert.equal(recordEnd('one', ended('storage_lost')), 'storage_lost')

@@ -334,7 +334,7 @@ export const connect = async (
           port,
         ),
       ),
-    recordEnd: () => recordEnd(app, auth),
+    recordEnd: () => recordEnd(app, auth, Date.now()),
     async inspect() {
       return (await connection.query({ t: 'inspect' })).holdings
     },

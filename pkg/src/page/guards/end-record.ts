@@ -11,26 +11,28 @@ const END = 'strongroom.end'
 /**
  * Records the end or the begin of a session. Returns the reason of the last end.
  *
- * The record consists of the reason and the time of the end in milliseconds since the Unix epoch. The record is empty
- * after the user has signed in.
+ * The record consists of the reason and of a time: that of the end, or otherwise the time at which the last session began
+ * that a page has shown. The reason is empty while that session lasts.
  *
  * @param app The hash of issuer and client that the vault sends, or the path of a token handler.
+ * @param now The time, if the clock of this device also gives a session its `startedAt`. The clock of a token handler is
+ *   that of a server, and times of two clocks are not compared.
  */
 export const recordEnd = (
   app: string | number,
   { session, endReason, elsewhere }: Pick<Strongroom, 'session' | 'endReason' | 'elsewhere'>,
+  now?: number,
 ): EndReason | null => {
   try {
     const key = `${END} ${app}`
-    const write = (reason: string) => (localStorage[key] = reason && `${reason} ${Date.now()}`)
-    const [reason, at] = (localStorage[key] ?? '').split(' ')
+    const [reason, at = 0] = (localStorage[key] ?? '').split(' ')
     if (session) {
       // A session that began earlier may belong to another worker, and does not show that the user has signed in.
-      if (session.startedAt > (at ?? 0)) write('')
+      if (session.startedAt > at) localStorage[key] = ` ${session.startedAt}`
       // A tab that missed a logout reports `storage_lost`, which does not replace a recorded reason.
     } else if (!endReason || endReason === 'storage_lost') return (reason as EndReason) || endReason
     // With `elsewhere`, a user has signed in through another worker since this session ended.
-    else if (endReason !== reason && !elsewhere) write(endReason)
+    else if (endReason !== reason && !elsewhere) localStorage[key] = `${endReason} ${now ?? at}`
   } catch {
     // Without localStorage, the reason is lost with the vault.
   }
