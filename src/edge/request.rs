@@ -13,7 +13,7 @@ use crate::isolate::Seldom;
 use crate::lines::Unreadable;
 use crate::marker;
 use crate::refresh;
-use crate::refresh::{end, status};
+use crate::refresh::status;
 use crate::refusal::{OPERATOR_RETRY_AFTER, Refusal};
 use crate::response;
 use crate::session::binding::IN_FLIGHT;
@@ -518,7 +518,7 @@ impl RequestContext {
         }
         let jar = self.jar();
         let mut cookies = jar.clear_session(&self.cookies());
-        let waits = matches!(refusal, Refusal::Ended(reason) if end::waits_for_the_user(*reason));
+        let waits = matches!(refusal, Refusal::Ended(reason) if reason.is_final());
         if !cookies.is_empty() && waits {
             cookies.push(jar.mark(&jar.left(), KEPT));
         }

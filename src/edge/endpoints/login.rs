@@ -14,7 +14,6 @@ use crate::provider::documents;
 use crate::provider::dpop;
 use crate::provider::dpop::KeyPair;
 use crate::provider::requests;
-use crate::refresh::end;
 use crate::refusal::{RETRY_AFTER, Refusal};
 use crate::request::RequestContext;
 use crate::response;
@@ -87,7 +86,7 @@ pub(crate) async fn cookies_if_click_needed(context: &RequestContext) -> Option<
     // Without a response of the coordinator, what this isolate knows counts.
     let _ = context.read_record().await;
     match context.current_session().await {
-        Err(ref refusal @ Refusal::Ended(reason)) => match end::waits_for_the_user(reason) {
+        Err(ref refusal @ Refusal::Ended(reason)) => match reason.is_final() {
             true => Some(context.ended_cookies(refusal).await),
             false => None,
         },

@@ -14,7 +14,6 @@ use crate::endpoints::login;
 use crate::io::{Effect, OwnResponse, Reply};
 use crate::isolate::Seldom;
 use crate::navigation;
-use crate::refresh::end;
 use crate::refusal::Refusal;
 use crate::request::RequestContext;
 use crate::response;
@@ -146,7 +145,7 @@ async fn compare_with_session(
         // The browser renews no bound cookie for this address. It does for the app's page.
         Err(Refusal::Interaction | Refusal::BoundCookieMissing { .. }) => return Ok(to_target()),
         Err(Refusal::Later(error, _)) => return Err(error),
-        Err(Refusal::Ended(reason)) if end::waits_for_the_user(reason) => {
+        Err(Refusal::Ended(reason)) if reason.is_final() => {
             return Ok(ask(context, &target));
         }
         Ok(None) if context.has_left() || may_lack_cookie(context) => {

@@ -26,18 +26,6 @@ const PAUSE: Millis = Millis(200);
 /// While the coordinator fails, no further attempt to write the end of a session begins after this time.
 const END_BUDGET: Millis = Millis::from_secs(3);
 
-/// Returns true if only the user may begin a login after a session that ended for this reason.
-pub(crate) const fn waits_for_the_user(reason: EndReason) -> bool {
-    matches!(
-        reason,
-        EndReason::LoggedOut
-            | EndReason::Idle
-            | EndReason::Absolute
-            | EndReason::SessionExpired
-            | EndReason::Security
-    )
-}
-
 /// Ends a session everywhere: marks its record as ended, and revokes its refresh token if the reason calls for a
 /// revocation. If a back-channel logout or an order has ended the session, its reason replaces `reason`.
 /// Returns true if the provider has confirmed the revocation.

@@ -4,8 +4,9 @@ use crate::base::clock::Millis;
 use crate::config::Limits;
 
 macro_rules! end_reasons {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, revokes: $revokes:literal;)+) => {
-        /// The reason for the end of a session. The build writes the package's type `EndReason` from the names.
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, revokes: $revokes:literal, is_final: $is_final:literal;)+) => {
+        /// The reason for the end of a session. The build writes the package's type `EndReason` from the names, and its
+        /// list of [final](Self::is_final) reasons.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum EndReason {
             $($(#[doc = $doc])+ $variant,)+
@@ -25,6 +26,13 @@ macro_rules! end_reasons {
             #[must_use]
             pub const fn calls_for_revocation(self) -> bool {
                 match self { $(Self::$variant => $revokes,)+ }
+            }
+
+            /// Returns true if only the user may begin a login after a session that ended for this reason. If the app began
+            /// one by itself, the session's limits would have no effect.
+            #[must_use]
+            pub const fn is_final(self) -> bool {
+                match self { $(Self::$variant => $is_final,)+ }
             }
 
             /// Returns the reason with this [name](Self::as_str).
@@ -50,35 +58,35 @@ impl EndReason {
 
 end_reasons! {
     /// `logout()` was called.
-    LoggedOut = "logged_out", revokes: true;
+    LoggedOut = "logged_out", revokes: true, is_final: true;
     /// The provider refused the refresh token, because the token was revoked or has expired, or because the
     /// provider's session ended. Over a token handler also: the provider sent a back-channel logout.
-    ProviderEnded = "provider_ended", revokes: false;
+    ProviderEnded = "provider_ended", revokes: false, is_final: false;
     /// The access token has expired, and there is no refresh token.
-    Expired = "expired", revokes: false;
+    Expired = "expired", revokes: false, is_final: false;
     /// The idle limit was reached.
-    Idle = "idle", revokes: true;
+    Idle = "idle", revokes: true, is_final: true;
     /// The absolute limit was reached.
-    Absolute = "absolute", revokes: true;
+    Absolute = "absolute", revokes: true, is_final: true;
     /// The time was reached at which the provider wanted the session to end (`session_expiry` of an ID token).
-    SessionExpired = "session_expired", revokes: true;
+    SessionExpired = "session_expired", revokes: true, is_final: true;
     /// The provider responded for another user or issuer. Over a token handler also: a replaced cookie was used
     /// after the grace period. The refresh token is revoked.
-    Security = "security", revokes: true;
+    Security = "security", revokes: true, is_final: true;
     /// The stored session (`persist: 'sealed'` or `'escrow'`) is gone or cannot be read. Over a token handler:
     /// the cookie or the session in the store is gone.
-    StorageLost = "storage_lost", revokes: false;
+    StorageLost = "storage_lost", revokes: false, is_final: false;
     /// Over a token handler: the user has signed in again in the same browser.
     // The new session may share the grant, so nothing is revoked.
-    Replaced = "replaced", revokes: false;
+    Replaced = "replaced", revokes: false, is_final: false;
     /// With `reasons: true`, instead of `provider_ended`: the refresh token had expired.
-    RefreshExpired = "refresh_expired", revokes: false;
+    RefreshExpired = "refresh_expired", revokes: false, is_final: false;
     /// With `reasons: true`: the refresh token was revoked.
-    Revoked = "revoked", revokes: false;
+    Revoked = "revoked", revokes: false, is_final: false;
     /// With `reasons: true`: a refresh token was used a second time.
-    ReuseDetected = "reuse_detected", revokes: false;
+    ReuseDetected = "reuse_detected", revokes: false, is_final: false;
     /// With `reasons: true`: the user has withdrawn their consent.
-    ConsentWithdrawn = "consent_withdrawn", revokes: false;
+    ConsentWithdrawn = "consent_withdrawn", revokes: false, is_final: false;
     /// With `reasons: true`: the provider now requires a second factor.
-    MfaRequired = "mfa_required", revokes: false;
+    MfaRequired = "mfa_required", revokes: false, is_final: false;
 }

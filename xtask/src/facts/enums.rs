@@ -34,14 +34,17 @@ const UNIONS: [Union; 2] = [
     },
 ];
 
-/// A variant: its name in TypeScript, its description, and the string that follows the name, if any.
+/// A variant: its name in TypeScript, its description, and what follows the name.
 #[derive(Debug, PartialEq, Eq)]
 struct Named {
     /// The section that begins with this variant: `section "Title";` is before it.
     section: Option<String>,
     name: String,
     description: String,
+    /// The string that follows the name.
     advice: Option<String>,
+    /// True if `is_final: true` follows the name.
+    is_final: bool,
 }
 
 /// The document that describes the errors.
@@ -68,6 +71,7 @@ fn with_codes(document: &str) -> Result<String> {
         name,
         description,
         advice,
+        ..
     } in codes
     {
         let advice = advice.with_context(|| format!("{name} has no advice"))?;
@@ -120,12 +124,25 @@ pub(super) fn write() -> Result<()> {
         let mut script = format!("/** {about} */\nexport type {name} =\n");
         let variants = variants(&fs::read_to_string(at(source))?).context(source)?;
         ensure!(!variants.is_empty(), "{source} defines no variant");
+        let mut finals = Vec::new();
         for Named {
-            name, description, ..
+            name,
+            description,
+            is_final,
+            ..
         } in variants
         {
             let description = without_links(&description);
             writeln!(script, "  /** {description} */\n  | '{name}'")?;
+            finals.extend(is_final.then(|| format!("'{name}'")));
+        }
+        if !finals.is_empty() {
+            let finals = finals.join(", ");
+            writeln!(
+                script,
+                "\n/** The reasons after which only the user may begin a login. */\n\
+                 export const FINAL: readonly {name}[] = [{finals}]"
+            )?;
         }
         write_if_changed(&at(file), &script)?;
     }
@@ -173,6 +190,7 @@ fn collect(tokens: TokenStream, found: &mut Vec<Named>) -> Result<()> {
                         name,
                         description: lines.join(" "),
                         advice,
+                        is_final: has_flag(rest, "is_final"),
                     });
                 }
             }
@@ -180,6 +198,16 @@ fn collect(tokens: TokenStream, found: &mut Vec<Named>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Returns true if `name: true` is among the tokens before the next semicolon.
+fn has_flag(tokens: &[TokenTree], name: &str) -> bool {
+    let is_end =
+        |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ';');
+    let row = tokens.split(is_end).next().unwrap_or_default();
+    row.windows(3).any(|three| {
+        matches!(three, [TokenTree::Ident(flag), _, TokenTree::Ident(value)] if flag == name && value == "true")
+    })
 }
 
 /// Replaces the links of Markdown, which editors cannot follow, by the names of the documents.
@@ -225,7 +253,9 @@ mod tests {
                 First = "first", "Advice.";
                 // Not a description.
                 /// More.
-                Second = "second", revokes: true;
+                Second = "second", revokes: true, is_final: false;
+                /// Last.
+                Third = "third", is_final: true;
             }
         "#;
         let found = variants(source).unwrap();
@@ -235,6 +265,7 @@ mod tests {
                 name: name.to_owned(),
                 description: description.to_owned(),
                 advice: advice.map(str::to_owned),
+                is_final: name == "third",
             };
         assert_eq!(
             found,
@@ -246,6 +277,7 @@ mod tests {
                     Some("Advice.")
                 ),
                 named(None, "second", "More.", None),
+                named(None, "third", "Last.", None),
             ]
         );
     }
