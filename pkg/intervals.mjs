@@ -44,7 +44,7 @@ const OTHERS = {
   'pkg/src/page/guards/attempts.ts': { PAUSE: ' s', SHORT_PAUSE: ' s', MAX_RECENT: '' },
   'pkg/src/page/guards/guard.ts': { MAX_RECENT: '', PERIOD: ' ms' },
   'pkg/src/page/guards/resume.ts': { FRAME_TIMEOUT: ' s', NAVIGATION_TIMEOUT: ' s' },
-  'pkg/src/page/login/closed-popup.ts': { CHECK_INTERVAL: ' ms', MIN_CHECKS: '' },
+  'pkg/src/page/login/await-login.ts': { CHECK_INTERVAL: ' ms', MIN_CHECKS: '' },
   'pkg/src/page/login/pass-response.ts': { HANDSHAKE_TIMEOUT: ' s' },
   'pkg/src/page/media/page-media.ts': { TIME_LIMIT: ' ms', CLAIM_INTERVAL: ' ms', FRAME_TIME: ' ms' },
   'pkg/src/page/streaming/event-source.ts': { RETRY: ' ms', LONGEST: ' ms', MIN_DELAY: ' ms' },

@@ -10,7 +10,7 @@ import { VAULT_HOSTS } from '../support/vault_origin.mjs'
 
 const time = { timeout: 60_000 }
 
-/** Milliseconds for which a popup has to look closed before the login is canceled (closed-popup.ts). */
+/** Milliseconds for which a popup has to look closed before the login is canceled (await-login.ts). */
 const CHECKS = 5000
 
 const ISOLATING = { 'Cross-Origin-Opener-Policy': 'same-origin' }

@@ -82,7 +82,8 @@ async function startPage(t, body) {
 test('read that fails near a limit is not repeated at once if the handler asks for a long wait', async () => {
   const timers = mock.method(globalThis, 'setTimeout', () => 0)
   const expiresAt = Date.now() + 60_000
-  const session = { startedAt: 1, expiresAt, idleExpiresAt: expiresAt, accessTokenExpiresAt: expiresAt }
+  const limits = { expiresAt, idleExpiresAt: expiresAt, accessTokenExpiresAt: expiresAt }
+  const session = { startedAt: 1, claims: { sub: 'alice' }, ...limits }
   const answers = [
     Response.json({ session }),
     new Response(null, { status: 503, headers: { 'Retry-After': '99999999999' } }),

@@ -1,5 +1,5 @@
 /** Connects a page to a vault, or to a token handler, and implements the client's methods. */
-import type { ConnectOptions, EndReason, Events, LogoutOptions, Resumed, Session, Strongroom } from './api.js'
+import type { ConnectOptions, Events, LogoutOptions, Resumed, Strongroom } from './api.js'
 import { isResponse, webUrl } from './address.js'
 import { handleCallback, handled, inFlight, loadLogin } from './login/callback.js'
 import { StrongroomError } from './errors/error.js'
@@ -7,11 +7,10 @@ import { vaultFetch } from './fetch/fetch.js'
 import { watchUser } from './activity.js'
 import { listen } from './listen.js'
 import { load, loadExplanation } from './load.js'
-import { isSignedIn, needsLogin } from './login/at-once.js'
 import { mediaMethods, relayMedia } from './media/relay.js'
 import { openPopup } from './login/popup.js'
 import { recordEnd } from './guards/end-record.js'
-import { type Client, type Connection, open } from './connection/connection.js'
+import { type Client, type Connection, open, type Ready } from './connection/connection.js'
 import { refusals, watchRefusals } from './connection/refused-worker.js'
 import { NO_OPTION, NO_TIME_LIMIT, NOT_CREATED, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
 import { release } from './connection/release.js'
@@ -19,7 +18,7 @@ import { implementTarget } from './streaming/implement-target.js'
 import { createTarget, type LazyClient } from './streaming/lazy-target.js'
 import { refuse, rejectTyped } from './errors/error-text.js'
 import { isTimeLimit } from './time-limit.js'
-import { createUserComparison } from './user-comparison.js'
+import { isSignedIn, next, type SessionEvent, START } from './session-state.js'
 import type { Notice } from './errors/error-messages.js'
 
 /** A worker, or a frame that stands for one: src/vault-origin/connect-frame.ts. */
@@ -88,19 +87,10 @@ export const connect = async (
   let connection: Connection
   /** Settles when the last attempt to replace a vault has ended. */
   let replacement: Promise<void> | undefined
-  let from: Resumed | undefined
   const events = new EventTarget()
-  let session: Session | null = null
-  /** The session of the last event `change`. */
-  let shown: Session | null = null
-  const isOtherUser = createUserComparison()
-  let reason: EndReason | null = null
-  let elsewhere = false
-  let isExpiring = false
-  /** The time at which a session began in which a call was refused because the user is needed. */
-  let neededIn: number | undefined
-  let app = 0
-  let hasCallbackPage = false
+  let state = START
+  /** The first message of the vault in use. */
+  let ready!: Ready
   let stopWatching: (() => void) | undefined
   // Declared here, because `resume()` may call handleCallback(), which clears this timer.
   let reminder: ReturnType<typeof setTimeout> | undefined
@@ -136,49 +126,39 @@ export const connect = async (
   }
   /** Waits for `told` before the page is left, but not for a file that does not arrive. */
   const printed = () => told && Promise.race([told, new Promise((resolve) => setTimeout(resolve, LEAVE))])
-  const emitChange = () => {
-    shown = session
-    emit('change', { session, reason, ...(isOtherUser(session) && { userChanged: true }) })
+  const on = (event: SessionEvent) => {
+    const [after, ...effects] = next(state, event)
+    state = after
+    for (const [type, detail] of effects) emit(type, detail)
   }
   const use = (next: Connection) => {
     connection = next
     stopWatching?.()
-    stopWatching = watchUser((event) => session && connection.notify(event))
+    stopWatching = watchUser((event) => state.session && connection.notify(event))
   }
 
   const client: Client = {
     announce(message) {
       if (message.t === 'trace' || message.t === 'warning') return void tell(message)
-      if (message.t === 'expiring') {
-        isExpiring = true
-        return emit(message.t, { at: message.at })
-      }
       if (message.t === 'outdated') return connection.on(message.t)
-      // A worker of a newer version may announce what this page does not know.
-      if (message.t !== 'ready' && message.t !== 'session') return
-      const before = reason
-      isExpiring = false
-      ;({ session, reason, from, elsewhere = elsewhere } = message)
-      if (message.t === 'ready') ({ app, callbackPage: hasCallbackPage = false } = message)
-      // A new vault does not know why the session of the previous vault ended.
-      if (!session) reason ??= before
-      emitChange()
+      if (message.t === 'ready') ready = message
+      on(message)
     },
-    refused(refusal) {
-      if (needsLogin(refusal)) neededIn = session?.startedAt
+    refused({ code, login }) {
+      if (code === 'interaction_required' || login) on({ t: 'refused', startedAt: state.session?.startedAt })
     },
     end() {
-      session = null
+      on({ t: 'gone' })
       stopWatching?.()
     },
-    hide: emitChange,
+    hide: () => on({ t: 'hidden' }),
     report: (ended) =>
       (failed = ended).state.why!().then((failure) => {
         // Emit no event if the page has called close() in the meantime.
         if (ended.state.is === 'closed') return
         emit('failed', failure)
         // This event is the second, so that no listener takes the end of the session for one in a vault that works.
-        if (shown) emitChange()
+        if (state.shown) on({ t: 'hidden' })
       }),
     move: (old) => void succeed(old),
     replace: (old) => (replacement = succeed(old)),
@@ -187,7 +167,7 @@ export const connect = async (
   /** Connects to the vault of another worker. Resolves when the client uses this vault. */
   const succeed = (old: Connection) => {
     const successor = loadReconnect().then((loaded) =>
-      loaded.succeed(old, make, open, timeout, client, refuse, release, () => session, events),
+      loaded.succeed(old, make, open, timeout, client, refuse, release, () => state.session, events),
     )
     successor.catch(() => old.on('unreplaced'))
     return successor
@@ -228,21 +208,21 @@ export const connect = async (
       return reconnect.again(error, first, timeout, () => failed)
     }),
   )
-  const hasResponse = () => isResponse(new URL(location.href), app)
-  if (hasCallbackPage && hasResponse()) tell({ t: 'exposed' })
-  let resumed: Resumed | null = session && (from ?? 'vault')
+  const hasResponse = () => isResponse(new URL(location.href), ready.app)
+  if (ready.callbackPage && hasResponse()) tell({ t: 'exposed' })
+  let resumed: Resumed | null = state.session && (ready.from ?? 'vault')
   const auth: LazyClient = {
     get session() {
-      return session
+      return state.session
     },
     get resumed() {
       return resumed
     },
     get endReason() {
-      return reason
+      return state.reason
     },
     get elsewhere() {
-      return !session && elsewhere
+      return !state.session && state.elsewhere
     },
     fetch: async (input, init) =>
       vaultFetch(
@@ -256,7 +236,7 @@ export const connect = async (
         init,
         (call) => {
           // The API does not accept the token, and a login brings another one.
-          if (call.status === 401) neededIn = session?.startedAt
+          if (call.status === 401) on({ t: 'refused', startedAt: state.session?.startedAt })
           emit('call', call)
         },
       ).catch((error) => {
@@ -273,7 +253,7 @@ export const connect = async (
     webSocket: (url, protocols, target = createTarget(url)) =>
       implementTarget('webSocket', target, connection, protocols),
     async login(options) {
-      if (isSignedIn(session, options, isExpiring, neededIn)) return session!
+      if (isSignedIn(state, options)) return state.session!
       const { href } = location
       // A callback that the callback page has finished ends before login.js is there.
       const begun = inFlight
@@ -284,38 +264,32 @@ export const connect = async (
         const context = {
           href,
           popup,
-          hasSession: () => session,
+          hasSession: () => state.session,
           callback: () => inFlight ?? begun,
           refuse,
           webUrl,
           printed,
-          app,
-          hasCallbackPage,
+          ready,
         }
         await login(connection, options, context)
       } catch (error) {
         popup?.close()
         throw error
       }
-      return session!
+      return state.session!
     },
     async handleCallback(url) {
       clearTimeout(reminder)
-      return handleCallback(connection, app, url)
+      return handleCallback(connection, ready.app, url)
     },
     async logout({ provider = false, returnTo, ...unknown }: LogoutOptions = {}) {
       for (const name of Object.keys(unknown)) return refuseOption('logout', name)
       await replaced()
       const back = returnTo && new URL(returnTo, location.href).href
-      const before = session
+      const before = state.session
       const done = await connection.query({ t: 'logout', provider, returnTo: back })
-      // If the page has moved to a newer vault in the meantime, that vault may not know of the logout yet. In that
-      // vault, the same session may begin some milliseconds earlier, by another clock.
-      if (session && before && session.startedAt <= before.startedAt) {
-        session = null
-        reason = 'logged_out'
-        emitChange()
-      }
+      // If the page has moved to a newer vault in the meantime, that vault may not know of the logout yet.
+      if (before) on({ t: 'ended', startedAt: before.startedAt, reason: 'logged_out' })
       if (done.url) {
         const url = webUrl(done.url)
         await printed()
@@ -334,7 +308,7 @@ export const connect = async (
           port,
         ),
       ),
-    recordEnd: () => recordEnd(app, auth, Date.now()),
+    recordEnd: () => recordEnd(ready.app, auth, Date.now()),
     async inspect() {
       return (await connection.query({ t: 'inspect' })).holdings
     },
@@ -353,7 +327,9 @@ export const connect = async (
   if (resuming)
     resumed =
       (await resuming
-        .then((loaded) => loaded.resume(auth, connection, resume, handled, refuse, app, hasCallbackPage))
+        .then((loaded) =>
+          loaded.resume(auth, connection, resume, handled, refuse, ready.app, !!ready.callbackPage),
+        )
         .catch((error) => {
           auth.close()
           if (make) release(connection.at)

@@ -58,6 +58,8 @@ export type Announcement = Extract<
   VaultMessage,
   { t: 'ready' | 'session' | 'expiring' | 'trace' | 'warning' | 'outdated' }
 >
+/** The first message of a vault. */
+export type Ready = Extract<VaultMessage, { t: 'ready' }>
 /** A value that JSON cannot represent: a request's body, a socket's port. */
 export type Payload = Blob | ArrayBuffer | ReadableStream | MessagePort | undefined
 /** The payload of `head`: the response's headers, and the whole body if it came with the head. */

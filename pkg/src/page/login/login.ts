@@ -4,9 +4,9 @@
  */
 import { ownPath, showUrl, stateOf, withoutResponse, type webUrl as WebUrl } from '../address.js'
 import type { CallbackResult, LoginOptions } from '../api.js'
-import { listen } from '../listen.js'
 import type { DeviceCode } from '../../protocol/messages.js'
-import type { Connection } from '../connection/connection.js'
+import type { Connection, Ready } from '../connection/connection.js'
+import { awaitLogin, type PendingLogin } from './await-login.js'
 import { openByApp } from './custom-login.js'
 import { isForeignFrame, POPUP_IN_FRAME } from './foreign-frame.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
@@ -52,10 +52,8 @@ interface LoginContext {
   webUrl: typeof WebUrl
   /** Waits until the warnings of the vault are printed. */
   printed: () => unknown
-  /** The hash of issuer and client that the vault sends. */
-  app: number
-  /** True if the page at the redirect URI has only `finishLogin()` of `strongroom/callback`. */
-  hasCallbackPage: boolean
+  /** The first message of the vault. */
+  ready: Ready
 }
 
 /**
@@ -67,59 +65,41 @@ interface LoginContext {
  * requires nothing more, no other login starts. If another login started, guard and callback would send the page back
  * and forth forever.
  */
-export const login = (
+export const login = async (
   connection: Connection,
   options: LoginOptions = {},
-  { href, popup, hasSession, callback, refuse, webUrl, printed, app, hasCallbackPage }: LoginContext,
-): Promise<void> =>
-  new Promise((resolve) => {
-    const {
-      signal,
-      timeout = 600,
-      mode = 'redirect',
-      returnTo = href,
-      onCode,
-      detectClose,
-      open,
-      ...parameters
-    } = options
-    // An event of React cannot be sent, because it contains itself.
-    if ((options as Partial<Event>).preventDefault) {
-      return resolve(refuse('message_invalid', "login() has no option 'isTrusted'"))
-    }
-    // `loginHint` and `uiLocales` are left out, because they may identify the user and must not be stored. They only
-    // save the user some typing.
-    const demand = JSON.stringify({ ...parameters, loginHint: undefined, uiLocales: undefined })
-    const canceled = () => refuse('login_canceled')
-    if (signal?.aborted) return resolve(canceled())
-    if (!isTimeLimit(timeout)) return resolve(refuse('message_invalid', NO_TIME_LIMIT + timeout))
-    if (mode === 'custom' ? typeof open !== 'function' : open) {
-      return resolve(
-        refuse('message_invalid', "login() takes the option open, a function, with mode: 'custom' only"),
-      )
-    }
-    if (mode === 'popup' && isForeignFrame()) {
-      popup?.close()
-      return resolve(refuse('unsupported', POPUP_IN_FRAME))
-    }
-    if (popup === null) return resolve(refuse('popup_blocked'))
-
-    /** Functions that are called when the login ends. */
-    const stops: (() => void)[] = []
-    const end = (failure?: Promise<never>) => {
-      clearTimeout(timer)
-      hasEnded = true
-      for (const stop of stops) stop()
-      popup?.close()
-      // If the promise is settled already, this failure must not become an unhandled rejection.
-      failure?.catch(() => {})
-      resolve(failure)
-    }
-    const giveUp = (failure: Promise<never>) => {
-      connection.drop(id, 'cancel')
-      end(failure)
-    }
+  { href, popup, hasSession, callback, refuse, webUrl, printed, ready }: LoginContext,
+): Promise<void> => {
+  const {
+    signal,
+    timeout = 600,
+    mode = 'redirect',
+    returnTo = href,
+    onCode,
+    detectClose,
+    open,
+    ...parameters
+  } = options
+  // An event of React cannot be sent, because it contains itself.
+  if ((options as Partial<Event>).preventDefault) {
+    return refuse('message_invalid', "login() has no option 'isTrusted'")
+  }
+  // `loginHint` and `uiLocales` are left out, because they may identify the user and must not be stored. They only
+  // save the user some typing.
+  const demand = JSON.stringify({ ...parameters, loginHint: undefined, uiLocales: undefined })
+  if (signal?.aborted) return refuse('login_canceled')
+  if (!isTimeLimit(timeout)) return refuse('message_invalid', NO_TIME_LIMIT + timeout)
+  if (mode === 'custom' ? typeof open !== 'function' : open) {
+    return refuse('message_invalid', "login() takes the option open, a function, with mode: 'custom' only")
+  }
+  if (mode === 'popup' && isForeignFrame()) return refuse('unsupported', POPUP_IN_FRAME)
+  // `t` comes last, because an app may pass parameters of a URL's query as options, and these must not replace `t`.
+  const request = { mode, ...parameters, returnTo: ownPath(returnTo, ready.app), t: 'login' } as const
+  let id = 0
+  const begin = (pending: PendingLogin<void>) => {
+    const { end, giveUp, stops } = pending
     const fail = (error: unknown) => end(Promise.reject(error))
+    const canceled = () => refuse('login_canceled')
     const go = async (url: URL) => {
       if (open) return void stops.push(openByApp(connection, url, open, giveUp, refuse))
       try {
@@ -130,21 +110,17 @@ export const login = (
       }
       if (!popup) {
         await printed()
-        return hasEnded || location.assign(url)
+        return pending.hasEnded || location.assign(url)
       }
       // The popup still shows a page of this origin, so `closed` is reliable. A Cross-Origin-Opener-Policy of the
       // provider cannot make the popup look closed yet.
       if (popup.closed) return giveUp(canceled())
-      const byCallbackPage = hasCallbackPage ? refuse : undefined
+      const byCallbackPage = ready.callbackPage ? refuse : undefined
       stops.push(follow(connection, url, giveUp, detectClose && popup, canceled, byCallbackPage))
       popup.location.assign(url)
     }
-    // `t` comes last, because an app may pass parameters of a URL's query as options, and these must not replace `t`.
-    const request = { mode, ...parameters, returnTo: ownPath(returnTo, app), t: 'login' } as const
-    let id = 0
-    let hasEnded = false
-    const begin = () => {
-      if (hasEnded) return
+    const send = () => {
+      if (pending.hasEnded) return
       id = connection.send(
         {
           respond(message) {
@@ -160,7 +136,7 @@ export const login = (
         request,
       )
     }
-    const beginAfterCallback = async () => {
+    const sendAfterCallback = async () => {
       // Frameworks run the effects of child components first, so a parent component may call `handleCallback()` in this
       // turn.
       await null
@@ -171,24 +147,17 @@ export const login = (
         await connection.query({ t: 'inspect' }).catch(() => {})
         if (hasSession() && (demand === '{}' || demand === sessionStorage.getItem(LAST_OPTIONS))) return end()
       }
-      begin()
+      send()
     }
-    if (mode === 'redirect') beginAfterCallback().catch(fail)
-    else begin()
-    const timer = setTimeout(() => giveUp(refuse('timeout', '' + timeout)), timeout * 1000)
-    if (signal) stops.push(listen(signal, 'abort', () => giveUp(canceled())))
-
-    if (popup) return
-    // Ends the wait for the login when the user returns by the browser's back button. The user may go forward again, so
-    // the vault keeps the login.
-    const back = (event: PageTransitionEvent) => {
-      if (!event.persisted) return
-      connection.drop(id)
-      takeNote()
-      end(canceled())
-    }
-    stops.push(listen(window, 'pageshow', back))
+    if (mode === 'redirect') sendAfterCallback().catch(fail)
+    else send()
+  }
+  return awaitLogin(options, popup, refuse, begin, (isBack) => {
+    // The user who has come back may go forward again, so the vault keeps the login.
+    connection.drop(id, isBack ? undefined : 'cancel')
+    if (isBack) takeNote()
   })
+}
 
 /**
  * Reports the result of the login that the callback page has finished (src/callback/finish-login.ts), or that the user has
@@ -251,7 +220,7 @@ export const askVault = async (
     console.warn('strongroom: another site began a login, and its target_link_uri is not a page of this app.')
   }
   // A page in a frame begins no login by itself, because the frame would be redirected. The member `login` also tells
-  // beginAfterCallback() that no login was finished.
+  // sendAfterCallback() that no login was finished.
   const isWanted = !signedIn && parent === window
   return { returnTo, login: isWanted ? { returnTo, ...(loginHint !== null && { loginHint }) } : undefined }
 }

@@ -12,7 +12,7 @@ import { stateOf } from '../address.js'
 import type { Connection } from '../connection/connection.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
 import { announce, openChannel } from './popup-announcement.js'
-import { CHECK_INTERVAL, MIN_CHECKS } from './closed-popup.js'
+import { watchPopup } from './await-login.js'
 
 /** A response that the page waits for. */
 interface AwaitedResponse {
@@ -46,21 +46,20 @@ export const follow = (
         ? (watched || refuse) &&
           listenForPopup(request, ({ code, message }) => refuse && giveUp(refuse(code, message)))
         : awaitResponse(connection, request, fail)
-  let isOver = false
-  let checks = 0
-  const watch = async () => {
-    if (!watched || !watched.closed || ++checks < MIN_CHECKS) return
-    clearInterval(timer)
-    // Messages of the vault arrive in order. If the vault has announced the end of the login, the announcement arrives
-    // before the response to `inspect`.
-    await connection.query({ t: 'inspect' }).catch(() => {})
-    // If the response has arrived, the popup has closed itself, and the login is not canceled.
-    if (!(await (awaited as AwaitedResponse).hasArrived()) && !isOver) giveUp(canceled!())
-  }
-  const timer = watched ? setInterval(watch, CHECK_INTERVAL) : 0
+  const stop =
+    watched &&
+    watchPopup(
+      watched,
+      async () => {
+        // Messages of the vault arrive in order. If the vault has announced the end of the login, the announcement
+        // arrives before the response to `inspect`.
+        await connection.query({ t: 'inspect' }).catch(() => {})
+        return (awaited as AwaitedResponse).hasArrived()
+      },
+      () => giveUp(canceled!()),
+    )
   return () => {
-    isOver = true
-    clearInterval(timer)
+    if (stop) stop()
     if (awaited) awaited.stop()
   }
 }

@@ -93,7 +93,7 @@ export const handlerFetch = (
     state.trace('call_answered', { call, status: response.status })
     const error = await errorIn(response)
     // The API does not accept the token, and a login brings another one.
-    if (response.status === 401) state.noteRefusal(startedAt)
+    if (response.status === 401) state.on({ t: 'refused', startedAt })
     report(error ? 0 : response.status)
     if (error) return rejectCall(error, startedAt, input, init)
     if (state.isOutdated()) void state.read()
@@ -112,11 +112,11 @@ export const handlerFetch = (
     init: VaultRequestInit,
   ): Promise<never> => {
     if (code === 'upstream_unavailable') throw new TypeError('Failed to fetch')
-    if (code === 'session_ended' || code === 'login_required') state.end(startedAt, reason)
-    else if (code === 'interaction_required') state.requireInteraction(startedAt)
+    if (code === 'session_ended' || code === 'login_required') state.on({ t: 'denied', startedAt, reason })
+    else if (code === 'interaction_required') state.on({ t: 'interaction', startedAt })
     // The browser may have lost the session's key. The handler says if it has.
     else if (code === 'bound_cookie_missing') void state.read()
-    if (demand) state.noteRefusal(startedAt)
+    if (demand) state.on({ t: 'refused', startedAt })
     return rejectWith(refuse, code, message).catch((error: StrongroomError) => {
       if (demand) addStepUp(error, demand, input, init)
       throw error

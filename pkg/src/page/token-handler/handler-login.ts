@@ -6,7 +6,8 @@ import { NO_TIME_LIMIT } from '../../protocol/message-keys.js'
 import { listen } from '../listen.js'
 import { isTimeLimit } from '../time-limit.js'
 import { isForeignFrame, POPUP_IN_FRAME } from '../login/foreign-frame.js'
-import { CHECK_INTERVAL, MIN_CHECKS } from '../login/closed-popup.js'
+import { awaitLogin, watchPopup } from '../login/await-login.js'
+import { openWindow } from '../login/popup.js'
 import { type HandlerSession, POPUP_ENDED } from './handler-session.js'
 
 /** Longest `returnTo`, because servers limit the length of an address. Its escapes may make it three times as long. */
@@ -86,58 +87,28 @@ export const handlerLogin = async (context: LoginContext, options: LoginOptions 
  */
 const openLogin = (
   { state, events, closed, refuse }: LoginContext,
-  { signal, timeout = 600, mode, detectClose }: LoginOptions,
+  options: LoginOptions,
   url: string,
-): Promise<Session> =>
-  new Promise((resolve, reject) => {
-    const startedBefore = state.session?.startedAt
-    /** Returns the session if it has begun since. The session before may have ended in the meantime. */
-    const newSession = () => (state.session?.startedAt !== startedBefore ? state.session : null)
-    const stops: (() => void)[] = []
-    const finish = () => {
-      clearTimeout(timer)
-      for (const stop of stops) stop()
-      popup?.close()
-    }
-    const giveUp = (code: string, message?: string) => {
-      finish()
-      refuse(code, message).catch(reject)
-    }
-    const popup = mode === 'popup' ? window.open('', '_blank', 'popup,width=480,height=640') : null
-    if (mode === 'popup' && !popup) return void refuse('popup_blocked').catch(reject)
-    const timer = setTimeout(giveUp, timeout * 1000, 'timeout', `${timeout}`)
-    if (signal) stops.push(listen(signal, 'abort', () => giveUp('login_canceled')))
-    stops.push(listen(closed, 'abort', () => giveUp('closed')))
+): Promise<Session> => {
+  const startedBefore = state.session?.startedAt
+  /** Returns the session if it has begun since. The session before may have ended in the meantime. */
+  const newSession = () => (state.session?.startedAt !== startedBefore ? state.session : null)
+  const popup = options.mode === 'popup' ? openWindow() : undefined
+  return awaitLogin(options, popup, refuse, ({ end, giveUp, stops }) => {
+    stops.push(listen(closed, 'abort', () => giveUp(refuse('closed'))))
     state.trace('login_started')
-
-    if (!popup) {
-      // Cancels the login when the user has returned by the browser's back button.
-      const onPageShow = ({ persisted }: PageTransitionEvent) => persisted && giveUp('login_canceled')
-      stops.push(listen(window, 'pageshow', onPageShow))
-      return location.assign(url)
+    if (!popup) return location.assign(url)
+    const onChange = () => {
+      const session = newSession()
+      if (session) end(session)
     }
-    stops.push(
-      listen(events, 'change', () => {
-        const session = newSession()
-        if (!session) return
-        finish()
-        resolve(session)
-      }),
-    )
-    const onPopupEnded = () => newSession() || giveUp('session_ended', NO_SESSION)
-    stops.push(listen(events, POPUP_ENDED, onPopupEnded))
-    if (detectClose) {
-      let checks = 0
-      const check = async () => {
-        if (!popup.closed || ++checks < MIN_CHECKS) return
-        clearInterval(interval)
-        await state.readNews()
-        if (!newSession()) giveUp('login_canceled')
-      }
-      const interval = setInterval(check, CHECK_INTERVAL)
-      stops.push(() => clearInterval(interval))
+    const onPopupEnded = () => newSession() || giveUp(refuse('session_ended', NO_SESSION))
+    stops.push(listen(events, 'change', onChange), listen(events, POPUP_ENDED, onPopupEnded))
+    const hasCome = async () => {
+      await state.readNews()
+      return !!newSession()
     }
-    // With an opener, the provider's page could navigate the app's page.
-    popup.opener = null
+    if (options.detectClose) stops.push(watchPopup(popup, hasCome, () => giveUp(refuse('login_canceled'))))
     popup.location.assign(url)
   })
+}

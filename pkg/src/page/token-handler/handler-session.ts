@@ -7,9 +7,8 @@
 import { BACKGROUND, USER } from '../../../glue/constants.js'
 import type { EndReason, Events, LoginOptions, Session } from '../api.js'
 import type { TraceEvent } from '../../protocol/messages.js'
-import { isSignedIn } from '../login/at-once.js'
+import { isSignedIn } from '../session-state.js'
 import { repeat } from '../../protocol/repeat.js'
-import { createUserComparison } from '../user-comparison.js'
 import {
   errorIn,
   type HandlerConfig,
@@ -17,6 +16,7 @@ import {
   type HandlerRequests,
   retryAfter,
 } from './handler-requests.js'
+import { type HandlerEvent, next, START, type TabMessage } from './handler-state.js'
 
 /**
  * Seconds that must have passed since the last read before the page reads again only because it is shown or focused, or
@@ -40,43 +40,27 @@ export interface FailedRead extends HandlerError {
   after?: number | undefined
 }
 
-/**
- * A tab's announcement to other tabs: when its session began, and why its last session ended. A tab with a different
- * session reads the session again.
- */
-interface TabMessage {
-  startedAt: number | null
-  reason: EndReason | null
-}
-
 export type HandlerSession = ReturnType<typeof handlerSession>
 
 /**
- * Tracks the session. Calls `onSessionEnded` when a session has begun, when a session has ended, and when another
- * session has replaced it.
+ * Tracks the session. Calls `onReplaced` when a session has begun, when a session has ended, and when another session has
+ * replaced it.
  */
 export const handlerSession = (
   requests: HandlerRequests,
-  config: HandlerConfig,
+  { notice }: HandlerConfig,
   events: EventTarget,
-  onSessionEnded: (reason: EndReason | null) => void,
+  onReplaced: (reason: EndReason | null) => void,
 ) => {
-  let session: Session | null = null
-  const isOtherUser = createUserComparison()
-  let reason: EndReason | null = null
-  /** The end reason that another tab has announced. */
-  let announcedReason: EndReason | null = null
+  let state = START
   /** The handler's clock minus the browser's clock, in milliseconds. */
   let skew = 0
-  /** Increases when the session ends without a read. The response to an earlier read is then out of date. */
-  let epoch = 0
   let [lastRead, lastUserRequest] = [-Infinity, -Infinity]
   let timer: ReturnType<typeof setTimeout>
-  let hasWarned = false
-  /** The time at which a session began in which a call was refused because the user is needed. */
-  let neededIn: number | undefined
   let isClosed = false
   let channel: BroadcastChannel | undefined
+  let reading: ReturnType<typeof readOnce> | undefined
+  let nextMark: string | undefined
 
   const emit = <K extends keyof Events>(type: K, detail: Events[K]) => {
     events.dispatchEvent(new CustomEvent(type, { detail }))
@@ -91,48 +75,31 @@ export const handlerSession = (
       detail: null,
       ...details,
     })
-
-  const announce = () =>
+  const announce = () => {
+    const { session, reason } = state
     channel?.postMessage({ startedAt: session?.startedAt ?? null, reason } satisfies TabMessage)
-
-  const adopt = (next: Session | null, endReason?: EndReason | null) => {
-    const before = session
-    const [startedBefore, startedAt] = [before?.startedAt ?? null, next?.startedAt ?? null]
-    const stateBefore = JSON.stringify([session, reason])
-    session = next
-    // If neither the handler nor another tab gives a reason, the browser or its user has removed the cookie.
-    if (before && !next) reason = endReason ?? announcedReason ?? 'storage_lost'
-    else if (next) reason = null
-    if (startedBefore !== startedAt) {
-      hasWarned = false
-      onSessionEnded(reason)
-      if (before && !next) trace('session_ended', { detail: reason })
-      if (!before && next) trace('login_completed')
-      announce()
-    } else if (before && next && next.accessTokenExpiresAt > before.accessTokenExpiresAt) {
-      trace('refresh_completed')
-    }
-    announcedReason = null
-    startTimer()
-    if (JSON.stringify([session, reason]) === stateBefore) return
-    emit('change', { session, reason, ...(isOtherUser(session) && { userChanged: true }) })
   }
 
-  /**
-   * Ends the session that began at `startedAt`, because the response to a request of this session says so. If the page
-   * shows another session by now, the response says nothing about that one.
-   */
-  const end = (startedAt: number | undefined, endReason?: EndReason) => {
-    if (!session) return
-    if (startedAt !== session.startedAt) return void read()
-    epoch++
-    adopt(null, endReason)
-    // The response to the read in flight does not count now, and may have brought another session.
-    if (reading) void read()
+  /** Changes the state, and carries out the effects. */
+  const on = (event: HandlerEvent) => {
+    const [after, effects] = next(state, event)
+    state = after
+    for (const effect of effects) {
+      const [what] = effect
+      if (what === 'change') emit(what, effect[1])
+      else if (what === 'expiring') emit(what, effect[1])
+      else if (what === 'trace') trace(effect[1], { detail: effect[2] })
+      else if (what === 'timer') startTimer()
+      else if (what === 'news') void onNews(effect[1])
+      else if (what === 'replaced') {
+        onReplaced(effect[1])
+        announce()
+      } else if (what === 'read' || (what === 'read again' && reading)) void read()
+    }
   }
 
   const readOnce = async (mark: string): Promise<FailedRead | undefined> => {
-    const epochBefore = epoch
+    const { epoch } = state
     lastRead = performance.now()
     if (mark === USER) lastUserRequest = lastRead
     const unreachable = {
@@ -143,22 +110,20 @@ export const handlerSession = (
       const response = await requests.send('session', mark)
       const error = await errorIn(response)
       if (!response.ok || error) return { ...(error ?? unreachable), after: retryAfter(response) }
-      const body = (await response.json()) as { session: Session | null; reason?: EndReason }
+      const { session, reason } = (await response.json()) as { session: Session | null; reason?: EndReason }
       // Only the handler says that there is no session. A proxy's page may be JSON, too.
-      if (body.session !== null && typeof body.session.startedAt !== 'number') return unreachable
+      if (session !== null && typeof session.startedAt !== 'number') return unreachable
       const difference = Date.parse(response.headers.get('date') ?? '') - Date.now()
       // Smaller differences are ignored, because the `Date` header is rounded to seconds and the response took time to
       // arrive.
       skew = Math.abs(difference) > 5000 ? difference : 0
-      if (epochBefore === epoch) adopt(body.session, body.reason)
+      on({ t: 'read', epoch, session, reason })
     } catch {
       return unreachable
     }
     return
   }
 
-  let reading: ReturnType<typeof readOnce> | undefined
-  let nextMark: string | undefined
   /**
    * Reads the session. All calls that arrive while a request is in flight share one further request, which follows that
    * request. Resolves with `undefined` if the last request succeeded.
@@ -186,8 +151,10 @@ export const handlerSession = (
       if (failed) throw failed
     }, performance.now() + NEWS_TIME).catch((failed) => failed)
 
-  /** Milliseconds before a limit at which `expiring` is emitted. */
-  const warningTime = () => config.notice
+  const onNews = async (isPopup: boolean) => {
+    const failed = await readNews()
+    if (isPopup && !failed) events.dispatchEvent(new Event(POPUP_ENDED))
+  }
 
   const timeLeft = ({ expiresAt, idleExpiresAt }: Session) =>
     Math.min(expiresAt, idleExpiresAt) - (Date.now() + skew)
@@ -198,48 +165,32 @@ export const handlerSession = (
    */
   const startTimer = () => {
     clearTimeout(timer)
+    const { session, isExpiring } = state
     if (!session || isClosed) return
-    const delay = hasWarned ? timeLeft(session) : timeLeft(session) - warningTime()
+    const delay = timeLeft(session) - (isExpiring ? 0 : notice)
     timer = setTimeout(checkLimits, Math.min(Math.max(delay, 1000), MAX_DELAY))
   }
 
   const checkLimits = async () => {
     // Another tab, or a call of this page, may have moved the idle limit.
     const failed = await read()
-    if (!session || isClosed) return
-    const isNear = timeLeft(session) <= warningTime()
-    if (isNear && !hasWarned) emit('expiring', { at: Math.min(session.expiresAt, session.idleExpiresAt) })
-    hasWarned = isNear
-    startTimer()
+    if (!state.session || isClosed) return
+    on({ t: 'checked', left: timeLeft(state.session), notice })
     if (failed) {
       clearTimeout(timer)
       timer = setTimeout(checkLimits, Math.min((failed.after ?? READ_INTERVAL) * 1000, MAX_DELAY))
     }
   }
 
-  /**
-   * Called for messages of other tabs. A login popup ends on a page that closes the popup and sends 0
-   * (src/edge/endpoints/client_config.rs).
-   */
-  const onTabMessage = async ({ data }: MessageEvent<TabMessage | 0>) => {
-    if (data && data.startedAt === (session?.startedAt ?? null)) return
-    announcedReason = data ? data.reason : null
-    const failed = await readNews()
-    if (!data && !failed) events.dispatchEvent(new Event(POPUP_ENDED))
-  }
   /** Called when the user is active in the page. The handler learns of activity only by requests. */
   const onUserActivity = () => {
-    if (session && performance.now() - lastUserRequest > warningTime()) void read(USER)
-  }
-
-  /** Called when a call was refused because the user has to sign in again, or to grant more. */
-  const noteRefusal = (startedAt: number | undefined) => {
-    if (startedAt === session?.startedAt) neededIn = startedAt
+    if (state.session && performance.now() - lastUserRequest > notice) void read(USER)
   }
 
   const openChannel = () => {
     channel = new BroadcastChannel(`strongroom ${requests.base}`)
-    channel.onmessage = onTabMessage
+    // A login popup ends on a page that closes the popup and sends 0 (src/edge/endpoints/client_config.rs).
+    channel.onmessage = ({ data }: MessageEvent<TabMessage | 0>) => on({ t: 'tab', message: data })
   }
   const closeChannel = () => {
     channel?.close()
@@ -248,19 +199,19 @@ export const handlerSession = (
 
   return {
     get session() {
-      return session
+      return state.session
     },
     get reason() {
-      return reason
+      return state.reason
     },
     get isClosed() {
       return isClosed
     },
     emit,
     trace,
+    on,
     read,
     readNews,
-    end,
     announce,
     openChannel,
     closeChannel,
@@ -268,7 +219,7 @@ export const handlerSession = (
      * Returns true if the access token of the last read has expired. The handler has then refreshed the token for the
      * page's last call.
      */
-    isOutdated: () => !!session && session.accessTokenExpiresAt <= Date.now() + skew,
+    isOutdated: () => !!state.session && state.session.accessTokenExpiresAt <= Date.now() + skew,
     /**
      * Called when a call of the user begins. Returns a function to be called when its response begins. Until then, a
      * call that may send a body is activity of the user, because it may be a long upload. The handler does not count a
@@ -279,27 +230,20 @@ export const handlerSession = (
         lastUserRequest = performance.now()
         return
       }
-      const timer = setInterval(onUserActivity, warningTime() / 4)
+      const timer = setInterval(onUserActivity, notice / 4)
       return () => clearInterval(timer)
     },
-    noteRefusal,
     /**
      * Resolves with the session if a login with these options has nothing to do, after the handler has confirmed this.
      * Otherwise resolves with `undefined`.
      */
     async sessionFor(options: LoginOptions | undefined): Promise<Session | undefined> {
-      const isEnough = () =>
-        isSignedIn(session, options, !!session && timeLeft(session) <= warningTime(), neededIn)
-      if (isEnough() && !(await read()) && isEnough()) return session!
-      return
-    },
-    /** Called when the provider needs the user before it issues another token. */
-    requireInteraction(startedAt: number | undefined) {
-      noteRefusal(startedAt)
-      if (session?.startedAt === startedAt && session?.state === 'active') {
-        session = { ...session, state: 'interaction_required' }
-        emit('change', { session, reason })
+      const isEnough = () => {
+        const { session } = state
+        return !!session && isSignedIn({ ...state, isExpiring: timeLeft(session) <= notice }, options)
       }
+      if (isEnough() && !(await read()) && isEnough()) return state.session!
+      return
     },
     /** Called when the page is shown or focused, or the device is online again. */
     onPageShown() {
@@ -317,7 +261,7 @@ export const handlerSession = (
       isClosed = true
       clearTimeout(timer)
       closeChannel()
-      session = null
+      on({ t: 'gone' })
     },
   }
 }

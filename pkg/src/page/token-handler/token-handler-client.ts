@@ -112,7 +112,7 @@ export const connect = async (
         return refuse('handler_unreachable', `${base}/logout responded with status ${response.status}`)
       }
       const { url, revoked } = (await response.json()) as { url: string; revoked: boolean }
-      state.end(startedAt, 'logged_out')
+      state.on({ t: 'denied', startedAt, reason: 'logged_out' })
       // `url` is a URL of the handler, which redirects to the provider. Scripts do not get the provider's URL, because
       // it contains the ID token.
       if (provider) location.assign(new URL(url, location.origin))
