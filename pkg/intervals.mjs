@@ -51,7 +51,8 @@ const OTHERS = {
   'pkg/src/page/token-handler/handler-session.ts': { READ_INTERVAL: ' s', NEWS_TIME: ' ms' },
   'pkg/src/protocol/repeat.ts': { RETRY_DELAYS: ' ms', LOOK: ' ms', STALL: ' ms', STALLS: '' },
   'pkg/src/vault-origin/callback-cookies.ts': { LIFETIME: ' s' },
-  'pkg/src/vault-origin/connect-frame.ts': { RETRY_DELAYS: ' ms', RELOAD_DELAYS: ' ms' },
+  'pkg/src/vault-origin/connect-frame.ts': { RETRY_DELAYS: ' ms' },
+  'pkg/src/vault-origin/frame-state.ts': { RELOAD_DELAYS: ' ms' },
   'pkg/src/vault-origin/vault-frame.ts': { CLOSE_DELAY: ' s' },
   'pkg/src/worker/wasm.ts': { TIME_LIMIT: ' s' },
 }

@@ -6,6 +6,7 @@
  * each other's end, since locks are per origin. Calls do not pass through the frame.
  */
 import { isState } from './callback-cookies.js'
+import { type Effect, type Event as FrameEvent, next, type State } from './frame-state.js'
 import type { CallbackResult, ConnectOptions, Strongroom, StrongroomErrorLike } from '../page/api.js'
 import type { connect as Connect } from '../page/connect.js'
 import {
@@ -27,12 +28,6 @@ type FrameReply = Extract<FrameResponse, { id: number }>
 
 /** Milliseconds between handshake attempts: the frame's script may run after its `load` event. */
 const RETRY_DELAYS = [250, 500, 1000, 2000, 4000]
-
-/**
- * Milliseconds after each load of a frame that does not respond until it is loaded again, because one response of a server
- * is not its last. The last value counts for all loads that follow.
- */
-const RELOAD_DELAYS = [1000, 2000, 4000]
 
 /** A frame, and the number of clients and connection attempts that use it. */
 interface SharedFrame {
@@ -105,68 +100,68 @@ export const connectFrame = async (
 /** Adds the frame to the page. Resolves when the frame has accepted the page. */
 const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Frame> =>
   new Promise((resolve, reject) => {
-    const { origin } = new URL(href)
     const element = document.createElement('iframe')
-    const stops: (() => void)[] = []
+    let state: State = { is: 'loading', href, loads: 0 }
     /** The timers that begin with a load of the frame. */
     let timers: ReturnType<typeof setTimeout>[] = []
-    let loads = 0
-    let ports: MessagePort[] = []
-    const end = () => {
-      stopTimer()
+    /** The ports of the handshakes since the last load, and the port on which the frame has responded. */
+    const ports: MessagePort[] = []
+    let accepted: MessagePort
+
+    const on = (event: FrameEvent) => {
+      const [after, ...effects] = next(state, event)
+      state = after
+      for (const effect of effects) carryOut(effect)
+    }
+    const carryOut = (effect: Effect) => {
+      if (effect[0] === 'greet') return sendHandshake()
       timers.forEach(clearTimeout)
+      switch (effect[0]) {
+        case 'watch': {
+          let pause = 0
+          timers = RETRY_DELAYS.map((more) => setTimeout(on, (pause += more), { t: 'unheard' }))
+          timers.push(setTimeout(on, effect[1], { t: 'silent' }))
+          return
+        }
+        case 'reload':
+          // A response of the frame before may be on its way.
+          for (const port of ports.splice(0)) port.close()
+          // In a new browsing context, so that the page's history gets no entry.
+          element.remove()
+          document.documentElement.append(element)
+          return
+        case 'open':
+          resolve(new Frame(accepted, element, refuse))
+          break
+        case 'fail':
+          element.remove()
+          refuse(effect[1], effect[2]).catch(reject)
+      }
       for (const stop of stops) stop()
     }
-    const fail = (code: string, message: string) => {
-      end()
-      element.remove()
-      refuse(code, message).catch(reject)
-    }
-    const stopTimer = startLimit(timeout * 1000, () =>
-      loads
-        ? fail('frame_blocked', `what came from ${href} does not respond as a vault's frame`)
-        : fail('frame_timeout', `nothing has come from ${href} within the time limit`),
-    )
-    const violated = ({ effectiveDirective, blockedURI }: SecurityPolicyViolationEvent) => {
-      const isFrame = /^(frame|child|default)-src$/.test(effectiveDirective)
-      if (isFrame && (blockedURI === href || blockedURI === origin)) {
-        fail('frame_blocked', `the page's own policy (${effectiveDirective}) forbids ${href}`)
-      }
-    }
-    stops.push(listen(document, 'securitypolicyviolation', violated))
 
     /** Each attempt uses a new port. The frame uses the first port that it receives. */
     const sendHandshake = () => {
       const { port1, port2 } = new MessageChannel()
       const receive = ({ data }: MessageEvent<FrameResponse>) => {
-        if (data.t === 'refused') return fail(data.code, data.message)
-        if (data.t !== 'here') return
-        end()
-        resolve(new Frame(port1, element, refuse))
+        if (data.t !== 'refused' && data.t !== 'here') return
+        accepted = port1
+        on(data)
       }
       port1.addEventListener('message', receive, { once: true })
       port1.start()
       ports.push(port1)
       // The message is for the frame's origin only: an error page of the browser, or another page, must not get the
       // port.
-      element.contentWindow?.postMessage(FRAME_HANDSHAKE, origin, [port2])
+      element.contentWindow?.postMessage(FRAME_HANDSHAKE, new URL(href).origin, [port2])
     }
-    /** Loads the frame again, in a new browsing context, so that the page's history gets no entry. */
-    const reload = () => {
-      timers.forEach(clearTimeout)
-      // A response of the frame before may be on its way.
-      for (const port of ports.splice(0)) port.close()
-      element.remove()
-      document.documentElement.append(element)
-    }
-    const loaded = () => {
-      timers.forEach(clearTimeout)
-      sendHandshake()
-      let pause = 0
-      timers = RETRY_DELAYS.map((more) => setTimeout(sendHandshake, (pause += more)))
-      timers.push(setTimeout(reload, RELOAD_DELAYS[loads++] ?? RELOAD_DELAYS.at(-1)))
-    }
-    stops.push(listen(element, 'load', loaded))
+    const violated = ({ effectiveDirective, blockedURI }: SecurityPolicyViolationEvent) =>
+      on({ t: 'violated', directive: effectiveDirective, address: blockedURI })
+    const stops = [
+      startLimit(timeout * 1000, () => on({ t: 'late' })),
+      listen(document, 'securitypolicyviolation', violated),
+      listen(element, 'load', () => on({ t: 'loaded' })),
+    ]
     element.hidden = true
     // The sandbox forbids popups, forms, and navigation of the app's page. With `allow-same-origin` the frame keeps its
     // own origin.

@@ -1,0 +1,91 @@
+/**
+ * The states of a frame that is being embedded, and the transitions between them.
+ *
+ * ```text
+ *             loaded                        here
+ *   loading ──────────▶ loaded ⟲ unheard  ──────────▶ open
+ *      ▲ │               │ │
+ *      └─┼────silent─────┘ └──refused, violated, late──▶ failed
+ *        └──violated, late──▶ failed
+ * ```
+ *
+ * This file performs no I/O: connect-frame.ts carries out the effects.
+ */
+
+export interface State {
+  /** `loading`: nothing has come yet. `loaded`: what has come has not responded as a vault's frame. */
+  readonly is: 'loading' | 'loaded' | 'open' | 'failed'
+  readonly href: string
+  /** The number of times that something has come from the address. */
+  readonly loads: number
+}
+
+export type Event =
+  /** Something has come from the address: the frame, or another page. */
+  | { t: 'loaded' }
+  /** The frame's script may have missed the handshake, because it runs after the `load` event. */
+  | { t: 'unheard' }
+  /** There was no response for a while. */
+  | { t: 'silent' }
+  /** The frame accepts the page. */
+  | { t: 'here' }
+  /** The frame refuses the page. */
+  | { t: 'refused'; code: string; message: string }
+  /** The page's policy forbids an address. */
+  | { t: 'violated'; directive: string; address: string }
+  /** The time limit has passed. */
+  | { t: 'late' }
+
+export type Effect =
+  /** Sends the handshake, which the frame takes once. */
+  | readonly ['greet']
+  /** Sets timers for `unheard`, and for `silent` after these milliseconds. */
+  | readonly ['watch', number]
+  /** Ends the timers, and takes no response of this load any more. Loads the frame again. */
+  | readonly ['reload']
+  /** Ends everything but the frame. */
+  | readonly ['open']
+  /** Ends everything, and removes the frame. */
+  | readonly ['fail', code: string, message: string]
+
+/**
+ * Milliseconds after each load of a frame that does not respond until it is loaded again, because one response of a server
+ * is not its last. The last value counts for all loads that follow.
+ */
+const RELOAD_DELAYS = [1000, 2000, 4000]
+
+/** Returns the state after an event, and the effects to carry out in this order. */
+export const next = (state: State, event: Event): [State, ...Effect[]] => {
+  const { is, href, loads } = state
+  const fail = (code: string, message: string): [State, Effect] => [
+    { ...state, is: 'failed' },
+    ['fail', code, message],
+  ]
+  if (is === 'open' || is === 'failed') return [state]
+  switch (event.t) {
+    case 'loaded':
+      return [
+        { ...state, is: 'loaded', loads: loads + 1 },
+        ['greet'],
+        ['watch', RELOAD_DELAYS[loads] ?? RELOAD_DELAYS.at(-1)!],
+      ]
+    case 'unheard':
+      return [state, ['greet']]
+    case 'silent':
+      return [{ ...state, is: 'loading' }, ['reload']]
+    case 'here':
+      return [{ ...state, is: 'open' }, ['open']]
+    case 'refused':
+      return fail(event.code, event.message)
+    case 'violated': {
+      const isFrame = /^(frame|child|default)-src$/.test(event.directive)
+      const isOwn = [href, new URL(href).origin].includes(event.address)
+      if (!isFrame || !isOwn) return [state]
+      return fail('frame_blocked', `the page's own policy (${event.directive}) forbids ${href}`)
+    }
+    case 'late':
+      return loads
+        ? fail('frame_blocked', `what came from ${href} does not respond as a vault's frame`)
+        : fail('frame_timeout', `nothing has come from ${href} within the time limit`)
+  }
+}
