@@ -102,7 +102,8 @@ use rules::base::error::{Code, Error};
 pub use config::keys::{Key, Keyring};
 pub use config::{Audience, Client, ClientAuth, Config, Storage};
 pub use event::{
-    About, CallResult, Event, Fault, Happened, Level, Observation, RefreshResult, Server,
+    About, CallResult, Event, Fault, Happened, Level, Observation, RefreshResult, RenewalResult,
+    Server,
 };
 use io::MOST_TASKS;
 pub use io::{

@@ -3,18 +3,20 @@
 
 mod constants;
 mod enums;
+mod events;
 mod members;
 mod options;
 mod views;
 
 use crate::measure::floors;
 use anyhow::Result;
-use proc_macro2::{Literal, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Literal, TokenStream, TokenTree};
 
 /// Writes everything.
 pub(crate) fn write() -> Result<()> {
     constants::write()?;
     enums::write()?;
+    events::write()?;
     members::write()?;
     options::write()?;
     views::write()
@@ -45,4 +47,25 @@ fn described(attribute: TokenStream) -> Option<String> {
 fn text(literal: &Literal) -> Result<String> {
     let literal: syn::LitStr = syn::parse_str(&literal.to_string())?;
     Ok(literal.value())
+}
+
+/// Returns the rows in the calls of a macro, which `separator` ends.
+fn rows(tokens: &[TokenTree], name: &str, separator: char) -> Vec<Vec<TokenTree>> {
+    let bodies = tokens.windows(3).filter_map(|three| match three {
+        [
+            TokenTree::Ident(called),
+            TokenTree::Punct(_),
+            TokenTree::Group(body),
+        ] if called == name && body.delimiter() == Delimiter::Brace => Some(body.stream()),
+        _ => None,
+    });
+    bodies.flat_map(|body| split(body, separator)).collect()
+}
+
+/// Returns the tokens between separators, without empty rows.
+fn split(tokens: TokenStream, separator: char) -> Vec<Vec<TokenTree>> {
+    let tokens: Vec<_> = tokens.into_iter().collect();
+    let is_end = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == separator);
+    let rows = tokens.split(is_end).filter(|row| !row.is_empty());
+    rows.map(<[_]>::to_vec).collect()
 }

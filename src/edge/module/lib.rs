@@ -17,13 +17,12 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use edge::{
-    About, Config, Effect, Entry, Event, Fault, Forward, HANDLER_HEADER, Handler, Happened, Head,
-    Observation, Outer, OwnResponse, Reply, Request, Response, ServerHealth, Step, TaskId,
+    Config, Effect, Entry, Event, Forward, HANDLER_HEADER, Handler, Head, Outer, OwnResponse,
+    Reply, Request, Response, ServerHealth, Step, TaskId,
 };
 use rules::Secret;
 use rules::base::clock::{Instant, Millis};
 use rules::base::entropy::Entropy;
-use rules::base::error::Code;
 use rules::base::http::{HttpReply, Outcome};
 use rules::base::strings;
 use rules::codec::json::{self, Object, Value, Writer};
@@ -204,11 +203,11 @@ impl Edge {
                 .finish(),
             Event::Fault(fault) => Writer::object()
                 .text("t", "fault")
-                .json("line", &line_json(&fault))
+                .json("line", &fault.to_json())
                 .finish(),
             Event::Observed(observation) => Writer::object()
                 .text("t", "observed")
-                .json("event", &observation_json(&observation))
+                .json("event", &observation.to_json())
                 .finish(),
             Event::Ended {
                 reason,
@@ -355,136 +354,6 @@ fn server_json(server: &ServerHealth) -> String {
         out.text("lastFailure", &server.last_failure);
     }
     out.finish()
-}
-
-/// Returns a line of the log. Members without a value are absent.
-fn line_json(fault: &Fault) -> String {
-    let mut out = Writer::object();
-    out.text("level", fault.level.as_str())
-        .text("code", fault.error.code().as_str())
-        .text("message", fault.error.message());
-    write_status(&mut out, fault.status);
-    write_about(&mut out, &fault.about);
-    out.finish()
-}
-
-/// Returns the flat object that an observer gets. Members without a value are absent.
-fn observation_json(Observation { happened, about }: &Observation) -> String {
-    let mut out = Writer::object();
-    let is_about_request = !matches!(
-        happened,
-        Happened::Refused { .. } | Happened::OutageBegan { .. } | Happened::OutageEnded { .. }
-    );
-    let kind = match happened {
-        Happened::Login { .. } => "login",
-        Happened::Callback { .. } => "callback",
-        Happened::Refresh { .. } => "refresh",
-        Happened::Refused { .. } => "refused",
-        Happened::SessionBegan => "session_began",
-        Happened::SessionEnded(_) => "session_ended",
-        Happened::Coordinator { .. } => "coordinator",
-        Happened::OutageBegan { .. } => "outage_began",
-        Happened::OutageEnded { .. } => "outage_ended",
-        Happened::Renewal { .. } => "renewal",
-        Happened::CopyRefused(_) => "copy_refused",
-    };
-    out.text("type", kind);
-    match happened {
-        Happened::Login { code, duration } | Happened::Callback { code, duration } => {
-            optional(&mut out, "code", code.map(Code::as_str));
-            write_duration(&mut out, *duration);
-        }
-        Happened::Refresh {
-            result,
-            code,
-            status,
-            cause,
-            duration,
-            waiting,
-        } => {
-            out.text("result", result.as_str());
-            optional(&mut out, "code", code.map(Code::as_str));
-            write_status(&mut out, *status);
-            optional(&mut out, "cause", Some(cause));
-            write_duration(&mut out, *duration);
-            out.number("waiting", *waiting);
-        }
-        Happened::Refused {
-            code,
-            status,
-            count,
-        } => {
-            out.text("code", code.as_str())
-                .number("status", (*status).into())
-                .number("count", *count);
-        }
-        Happened::SessionBegan => {}
-        Happened::SessionEnded(reason) => {
-            out.text("reason", reason.as_str());
-        }
-        Happened::Coordinator {
-            operation,
-            result,
-            cause,
-            duration,
-        } => {
-            out.text("operation", operation)
-                .text("result", result.as_str());
-            optional(&mut out, "cause", Some(cause));
-            write_duration(&mut out, *duration);
-        }
-        Happened::OutageBegan {
-            server,
-            status,
-            cause,
-        } => {
-            out.text("server", server.as_str());
-            write_status(&mut out, *status);
-            optional(&mut out, "cause", Some(cause));
-        }
-        Happened::OutageEnded {
-            server,
-            duration,
-            count,
-        } => {
-            out.text("server", server.as_str()).number("count", *count);
-            write_duration(&mut out, *duration);
-        }
-        Happened::Renewal { is_renewed } => {
-            let result = if *is_renewed { "renewed" } else { "challenged" };
-            out.text("result", result);
-        }
-        Happened::CopyRefused(code) => {
-            out.text("code", code.as_str());
-        }
-    }
-    if is_about_request {
-        write_about(&mut out, about);
-    }
-    out.finish()
-}
-
-fn write_about(out: &mut Writer, about: &About) {
-    optional(out, "requestId", about.request_id.as_deref());
-    optional(out, "session", about.session.as_deref());
-}
-
-fn write_status(out: &mut Writer, status: Option<u16>) {
-    if let Some(status) = status {
-        out.number("status", status.into());
-    }
-}
-
-/// Writes a text unless it is missing or empty.
-fn optional(out: &mut Writer, name: &str, text: Option<&str>) {
-    if let Some(text) = text.filter(|text| !text.is_empty()) {
-        out.text(name, text);
-    }
-}
-
-/// Writes a duration in milliseconds, which the host turns into seconds.
-fn write_duration(out: &mut Writer, duration: Millis) {
-    out.number("duration", duration.0);
 }
 
 fn write_forward(out: &mut Writer, forward: &Forward) {

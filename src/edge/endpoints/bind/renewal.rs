@@ -13,7 +13,7 @@ use super::{
     parse_signed_challenge, purpose, renewed,
 };
 use crate::config::Bind;
-use crate::event::Happened;
+use crate::event::{Happened, RenewalResult};
 use crate::io::OwnResponse;
 use crate::lines::{LineReader, Unreadable};
 use crate::refresh::bound;
@@ -103,7 +103,11 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         thumbprint: &thumbprint,
     };
     let is_renewed = has_signed_challenge(context, subject, &jwk).await;
-    context.task.observe(Happened::Renewal { is_renewed });
+    let result = match is_renewed {
+        true => RenewalResult::Renewed,
+        false => RenewalResult::Challenged,
+    };
+    context.task.observe(Happened::Renewal { result });
     // control: bound_cookie_needs_a_signature
     let (mut response, life) = if is_renewed {
         // The next renewal then needs one round trip.
