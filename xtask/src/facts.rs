@@ -5,6 +5,7 @@ mod constants;
 mod enums;
 mod events;
 mod members;
+mod metadata;
 mod options;
 mod views;
 
@@ -18,6 +19,7 @@ pub(crate) fn write() -> Result<()> {
     enums::write()?;
     events::write()?;
     members::write()?;
+    metadata::write()?;
     options::write()?;
     views::write()
 }

@@ -1,23 +1,11 @@
 /** The provider's endpoints, and the client's redirect URI. */
+import { OPTIONAL, REQUESTED } from '../generated/metadata.js'
 import type { ProviderMetadata } from '../worker/config.js'
 import { invalid, isEndpoint, originOf } from './checks.js'
 import type { HeaderConfig, HeaderOptions } from './options.js'
 
-/** The endpoints that the worker requests. The page navigates to all others. */
-export const REQUESTED = [
-  'token_endpoint',
-  'jwks_uri',
-  'revocation_endpoint',
-  'pushed_authorization_request_endpoint',
-  'device_authorization_endpoint',
-] as const
-
-/** The endpoints that a vault ignores if the provider's own document has no usable address for them. */
-const OPTIONAL: string[] = [
-  'revocation_endpoint',
-  'pushed_authorization_request_endpoint',
-  'device_authorization_endpoint',
-] satisfies (typeof REQUESTED)[number][]
+/** The endpoints of the worker that a vault ignores if the provider's own document has no usable address for them. */
+const IGNORED: readonly string[] = OPTIONAL.filter((name) => (REQUESTED as readonly string[]).includes(name))
 
 /**
  * Returns the configuration's pinned metadata, or `undefined` without pinned metadata that a vault uses. A vault without
@@ -36,7 +24,7 @@ export const endpointsOf = (
   { metadata = {} }: Pick<HeaderOptions, 'metadata'>,
 ): Partial<ProviderMetadata> => ({
   ...only(pinnedOf(config), ([name, value]) => !/_(endpoint|uri)$/.test(name) || isEndpoint(value)),
-  ...only(metadata, ([name, value]) => !OPTIONAL.includes(name) || isEndpoint(value)),
+  ...only(metadata, ([name, value]) => !IGNORED.includes(name) || isEndpoint(value)),
   ...config.metadata,
 })
 

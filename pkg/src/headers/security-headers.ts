@@ -1,7 +1,8 @@
 /** The policies of the app's pages and of the worker's file, from the vault's configuration. */
 import { allowlist, literal, patternOf } from './allowlist.js'
 import { appOrigin, checkNames, checkPath, invalid, mediaPaths, originOf } from './checks.js'
-import { endpointsOf, providerOrigins, redirectUriOf, REQUESTED } from './endpoints.js'
+import { REQUESTED } from '../generated/metadata.js'
+import { endpointsOf, providerOrigins, redirectUriOf } from './endpoints.js'
 import { pageAllowlist } from './exits.js'
 import { checkFrames } from './frames.js'
 import { checkModule, FOR_A_MOMENT, IMMUTABLE, linkHeader, soonConnected } from './module.js'

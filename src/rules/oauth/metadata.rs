@@ -11,7 +11,7 @@ use crate::oauth::jwks::{Algorithm, NONE_SUPPORTED};
 use crate::oauth::pkce;
 use crate::prelude::*;
 use crate::{Code, Error, Result};
-use core::cell::OnceCell;
+use core::cell::{Cell, OnceCell};
 
 /// Longest discovery document that is accepted, in bytes.
 pub const MAX_LEN: usize = 128 * 1024;
@@ -44,40 +44,71 @@ impl<'a> Expected<'a> {
     }
 }
 
-/// The members of a provider's metadata that this crate uses. Every endpoint is an absolute `https` URL without user
-/// information and fragment; only an issuer on loopback may have `http` endpoints, which must be on loopback, too. An
-/// optional endpoint in a discovery document that is not such a URL is ignored: see [`Metadata::warning`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metadata {
-    /// The issuer identifier, exactly as configured.
-    pub issuer: String,
+/// Defines the members of [`Metadata`]: type, the method of [`MetadataReader`] that reads the member, and `requested` if the
+/// client sends requests there. The build writes lists for the package from this table.
+macro_rules! members {
+    ($($(#[doc = $doc:literal])+ $member:ident: $typed:ty = $read:ident $(, $requested:ident)?;)+) => {
+        /// The members of a provider's metadata that this crate uses. Every endpoint is an absolute `https` URL without user
+        /// information and fragment; only an issuer on loopback may have `http` endpoints, which must be on loopback, too. An
+        /// optional endpoint in a discovery document that is not such a URL is ignored: see [`Metadata::warning`].
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Metadata {
+            /// The issuer identifier, exactly as configured.
+            pub issuer: String,
+            $($(#[doc = $doc])+ pub $member: $typed,)+
+            /// The endpoints of [`Metadata::endpoints`] without `jwks_uri`.
+            endpoints: Vec<String>,
+            /// Algorithms of ID token signatures: those of `id_token_signing_alg_values_supported` that this crate accepts,
+            /// or all algorithms that this crate accepts if the member is absent.
+            pub id_token_signing_algorithms: Vec<Algorithm>,
+            /// The optional endpoints that are not usable, with their values. Empty if there are none.
+            flaws: String,
+        }
+
+        impl Metadata {
+            fn read(reader: &MetadataReader<'_>, issuer: &str) -> Box<Self> {
+                Box::new(Self {
+                    issuer: issuer.to_owned(),
+                    $($member: reader.$read(stringify!($member)),)+
+                    endpoints: reader.endpoints(),
+                    id_token_signing_algorithms: reader.signing_algorithms(),
+                    flaws: reader.flaws.take(),
+                })
+            }
+
+            /// Returns the names of the members of the table that differ.
+            fn differing(&self, newer: &Self) -> Vec<&'static str> {
+                let mut names = Vec::new();
+                $(if self.$member != newer.$member {
+                    names.push(stringify!($member));
+                })+
+                names
+            }
+        }
+    };
+}
+
+members! {
     /// Authorization endpoint (RFC 6749 3.1).
-    pub authorization_endpoint: String,
+    authorization_endpoint: String = endpoint;
     /// Token endpoint (RFC 6749 3.2).
-    pub token_endpoint: String,
+    token_endpoint: String = endpoint, requested;
     /// URL of the issuer's key set: see [`crate::oauth::jwks`]. Empty if a server without OpenID Connect has none.
-    pub jwks_uri: String,
+    jwks_uri: String = key_set, requested;
     /// Revocation endpoint (RFC 7009).
-    pub revocation_endpoint: Option<String>,
+    revocation_endpoint: Option<String> = optional_endpoint, requested;
     /// Logout endpoint (OpenID Connect RP-Initiated Logout 1.0).
-    pub end_session_endpoint: Option<String>,
+    end_session_endpoint: Option<String> = optional_endpoint;
     /// Pushed authorization request endpoint (RFC 9126 5).
-    pub pushed_authorization_request_endpoint: Option<String>,
+    pushed_authorization_request_endpoint: Option<String> = optional_endpoint, requested;
     /// True if authorization requests must be pushed (RFC 9126 5).
-    pub require_pushed_authorization_requests: bool,
-    /// Device authorization endpoint (RFC 8628 4).
-    pub device_authorization_endpoint: Option<String>,
-    /// UserInfo endpoint (OpenID Connect Core 1.0 section 5.3), which is not checked.
-    pub userinfo_endpoint: Option<String>,
-    /// The endpoints of [`Metadata::endpoints`] without `jwks_uri`.
-    endpoints: Vec<String>,
+    require_pushed_authorization_requests: bool = flag;
     /// True if an authorization response without `iss` must be refused (RFC 9207 section 2.4).
-    pub authorization_response_iss_parameter_supported: bool,
-    /// Algorithms of ID token signatures: those of `id_token_signing_alg_values_supported` that this crate accepts, or
-    /// all algorithms that this crate accepts if the member is absent.
-    pub id_token_signing_algorithms: Vec<Algorithm>,
-    /// The optional endpoints that are not usable. Empty if there are none.
-    flaws: String,
+    authorization_response_iss_parameter_supported: bool = flag;
+    /// Device authorization endpoint (RFC 8628 4).
+    device_authorization_endpoint: Option<String> = rarely_used_endpoint, requested;
+    /// UserInfo endpoint (OpenID Connect Core 1.0 section 5.3), which is not checked.
+    userinfo_endpoint: Option<String> = unchecked_endpoint;
 }
 
 impl Metadata {
@@ -131,8 +162,10 @@ impl Metadata {
         let reader = MetadataReader {
             configured,
             document,
+            has_openid,
             is_https: issuer.starts_with("https:"),
             error: OnceCell::new(),
+            flaws: Cell::default(),
         };
         let actual = if !has_openid && reader.get("issuer").is_none() {
             issuer
@@ -150,38 +183,7 @@ impl Metadata {
             reader.error.get_or_init(mismatch);
         }
         reader.check_pkce();
-        let metadata = Box::new(Self {
-            issuer: issuer.to_owned(),
-            authorization_endpoint: reader.endpoint("authorization_endpoint"),
-            token_endpoint: reader.endpoint("token_endpoint"),
-            jwks_uri: if has_openid {
-                reader.endpoint("jwks_uri")
-            } else {
-                String::new()
-            },
-            revocation_endpoint: reader.optional_endpoint("revocation_endpoint"),
-            end_session_endpoint: reader.optional_endpoint("end_session_endpoint"),
-            pushed_authorization_request_endpoint: reader
-                .optional_endpoint("pushed_authorization_request_endpoint"),
-            require_pushed_authorization_requests: reader
-                .flag("require_pushed_authorization_requests"),
-            device_authorization_endpoint: reader
-                .rarely_used_endpoint("device_authorization_endpoint"),
-            // Most clients do not use this endpoint, so a malformed one is not an error here.
-            userinfo_endpoint: reader
-                .get("userinfo_endpoint")
-                .and_then(Value::as_str)
-                .map(ToOwned::to_owned),
-            endpoints: reader.endpoints(),
-            authorization_response_iss_parameter_supported: reader
-                .flag("authorization_response_iss_parameter_supported"),
-            id_token_signing_algorithms: if has_openid {
-                reader.signing_algorithms()
-            } else {
-                Vec::new()
-            },
-            flaws: reader.flaws(),
-        });
+        let metadata = Self::read(&reader, issuer);
         if let Some(profile) = profile {
             reader.refuse_profile(profile, &metadata.endpoints());
         }
@@ -209,54 +211,10 @@ impl Metadata {
     /// string if they do not differ. Algorithms are not compared.
     #[must_use]
     pub fn differences(&self, newer: &Self) -> String {
-        let members = [
-            (
-                "authorization_endpoint",
-                self.authorization_endpoint == newer.authorization_endpoint,
-            ),
-            (
-                "token_endpoint",
-                self.token_endpoint == newer.token_endpoint,
-            ),
-            ("jwks_uri", self.jwks_uri == newer.jwks_uri),
-            (
-                OPTIONAL[0],
-                self.revocation_endpoint == newer.revocation_endpoint,
-            ),
-            (
-                OPTIONAL[1],
-                self.end_session_endpoint == newer.end_session_endpoint,
-            ),
-            (
-                OPTIONAL[2],
-                self.pushed_authorization_request_endpoint
-                    == newer.pushed_authorization_request_endpoint,
-            ),
-            (
-                "require_pushed_authorization_requests",
-                self.require_pushed_authorization_requests
-                    == newer.require_pushed_authorization_requests,
-            ),
-            (
-                "authorization_response_iss_parameter_supported",
-                self.authorization_response_iss_parameter_supported
-                    == newer.authorization_response_iss_parameter_supported,
-            ),
-            (
-                "device_authorization_endpoint",
-                self.device_authorization_endpoint == newer.device_authorization_endpoint,
-            ),
-            (
-                "userinfo_endpoint",
-                self.userinfo_endpoint == newer.userinfo_endpoint,
-            ),
-            (
-                msg!("other endpoints"),
-                self.has_unnamed_endpoints_of(newer) && newer.has_unnamed_endpoints_of(self),
-            ),
-        ];
-        let differing = members.iter().filter(|(_, is_equal)| !is_equal);
-        let names: Vec<&str> = differing.map(|(name, _)| *name).collect();
+        let mut names = self.differing(newer);
+        if !self.has_unnamed_endpoints_of(newer) || !newer.has_unnamed_endpoints_of(self) {
+            names.push(msg!("other endpoints"));
+        }
         names.join(", ")
     }
 
@@ -391,13 +349,6 @@ impl Search {
 /// The member with the algorithms of ID token signatures.
 const ALGORITHMS: &str = "id_token_signing_alg_values_supported";
 
-/// The endpoints that a login does not need.
-const OPTIONAL: [&str; 3] = [
-    "revocation_endpoint",
-    "end_session_endpoint",
-    "pushed_authorization_request_endpoint",
-];
-
 /// Returns true for a response that will not change while one waits: a redirect, which is not followed, or a refusal.
 fn is_permanent(outcome: &Outcome) -> bool {
     let Outcome::Reply(reply) = outcome else {
@@ -412,9 +363,13 @@ struct MetadataReader<'a> {
     /// Configured members, which are added to the members of the document or replace them.
     configured: Option<&'a Object>,
     document: &'a Object,
+    /// True if the client needs keys.
+    has_openid: bool,
     /// True if the issuer is an `https` URL.
     is_https: bool,
     error: OnceCell<Error>,
+    /// The optional endpoints so far that are not usable, with their values.
+    flaws: Cell<String>,
 }
 
 impl<'a> MetadataReader<'a> {
@@ -507,26 +462,35 @@ impl<'a> MetadataReader<'a> {
         if self.configured.is_some_and(|own| own.get(name).is_some()) {
             return Some(self.endpoint(name));
         }
-        let text = value.as_str().filter(|text| self.is_endpoint(text));
-        text.map(ToOwned::to_owned)
+        let flaw = match value {
+            Value::String(text) if self.is_endpoint(text) => return Some(text.clone()),
+            Value::String(text) if text.is_empty() => return None,
+            Value::String(text) => quote_url(text),
+            other => other.kind().to_owned(),
+        };
+        let mut flaws = self.flaws.take();
+        if !flaws.is_empty() {
+            flaws.push_str(", ");
+        }
+        flaws.push_str(&[name, " is ", &flaw].concat());
+        self.flaws.set(flaws);
+        None
     }
 
-    /// Returns the optional endpoints that are not usable, with their values.
-    fn flaws(&self) -> String {
-        let mut flaws = String::new();
-        for name in OPTIONAL {
-            let value = match self.get(name) {
-                None => continue,
-                Some(Value::String(text)) if text.is_empty() || self.is_endpoint(text) => continue,
-                Some(Value::String(text)) => quote_url(text),
-                Some(other) => other.kind().to_owned(),
-            };
-            if !flaws.is_empty() {
-                flaws.push_str(", ");
-            }
-            flaws.push_str(&[name, " is ", &value].concat());
+    /// Returns the URL of the key set, or an empty string if the client needs no keys.
+    fn key_set(&self, name: &str) -> String {
+        if self.has_openid {
+            self.endpoint(name)
+        } else {
+            String::new()
         }
-        flaws
+    }
+
+    /// Returns the string in the member `name`. Most clients do not use this endpoint, so a malformed one is not an error
+    /// here.
+    fn unchecked_endpoint(&self, name: &str) -> Option<String> {
+        let text = self.get(name)?.as_str()?;
+        Some(text.to_owned())
     }
 
     /// Returns the URL in the member `name`, or `None` if it is not a valid endpoint. For endpoints that most clients do
@@ -583,6 +547,9 @@ impl<'a> MetadataReader<'a> {
     }
 
     fn signing_algorithms(&self) -> Vec<Algorithm> {
+        if !self.has_openid {
+            return Vec::new();
+        }
         let Some(names) = self.strings(ALGORITHMS) else {
             return Algorithm::ALL.to_vec();
         };
@@ -854,7 +821,12 @@ mod tests {
     #[test]
     fn every_endpoint_must_be_https() {
         let required = ["authorization_endpoint", "token_endpoint", "jwks_uri"];
-        for name in required.into_iter().chain(OPTIONAL) {
+        let optional = [
+            "revocation_endpoint",
+            "end_session_endpoint",
+            "pushed_authorization_request_endpoint",
+        ];
+        for name in required.into_iter().chain(optional) {
             for bad in [
                 "",
                 "/token",

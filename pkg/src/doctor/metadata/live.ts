@@ -3,6 +3,7 @@ import type { Judge } from '../../headers/core.js'
 import { type Document, searchMetadata } from '../discovery.js'
 import { Failure } from '../options.js'
 import { type Requests, seenOf } from '../requests.js'
+import { OPTIONAL } from '../../generated/metadata.js'
 import { templateFault } from './command-line.js'
 import { type Members, pinnedMembers } from './pinned.js'
 
@@ -11,14 +12,6 @@ const LONGEST = 128 * 1024
 
 /** The longest pinned metadata, as JSON. A provider has some twenty endpoints, and strongroom.json may have 64 KiB. */
 const LONGEST_PINNED = 16 * 1024
-
-/** The endpoints that the vault checks, and without which it works. */
-const OPTIONAL = [
-  'device_authorization_endpoint',
-  'end_session_endpoint',
-  'pushed_authorization_request_endpoint',
-  'revocation_endpoint',
-]
 
 /** The members that are to be pinned, and the names of those that the vault ignores, because they are not usable. */
 export interface Live {
@@ -58,10 +51,10 @@ export const readLive = async (issuer: string, requests: Requests, judge: Judge)
     const value = members[name] || null
     return judge(configWith(issuer, members, { ...required, [name]: value }), JUDGED_AT) !== undefined
   }
-  return { members, ignored: OPTIONAL.filter(isIgnored) }
+  return { members, ignored: OPTIONAL.filter(isIgnored).sort() }
 }
 
-const without = (members: Members, names: string[]) =>
+const without = (members: Members, names: readonly string[]) =>
   Object.fromEntries(Object.entries(members).filter(([name]) => !names.includes(name)))
 
 /** Checks that the document is that of this issuer (RFC 8414 section 3.3). */

@@ -1,20 +1,13 @@
 /** The part of a provider's metadata that is pinned, and how it differs from a live document. */
 import { isEndpoint } from '../../headers/checks.js'
-import { REQUESTED } from '../../headers/endpoints.js'
+import { FLAGS, REQUESTED, REQUIRED } from '../../generated/metadata.js'
 import type { Document } from '../discovery.js'
 
 /** Pinned members, without the day. */
 export type Members = Record<string, unknown>
 
-/** The members with which a file begins. The others follow in the order of their names. */
-const FIRST = ['issuer', 'authorization_endpoint', 'token_endpoint', 'jwks_uri']
-
 /** The members that are neither endpoints nor among the first. The core judges their types. */
-const OTHERS = [
-  'require_pushed_authorization_requests',
-  'authorization_response_iss_parameter_supported',
-  'code_challenge_methods_supported',
-]
+const OTHERS = [...FLAGS, 'code_challenge_methods_supported']
 
 function isObject(value: unknown): value is Document {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -44,9 +37,9 @@ const endpointsIn = (object: Document, depth = 0): [string, unknown][] =>
 export const pinnedMembers = (document: Document): Members => {
   const present = (name: string) => document[name] != null
   const others = OTHERS.filter(present).map((name): [string, unknown] => [name, document[name]])
-  const rest = endpointsIn(document).filter(([name]) => !FIRST.includes(name))
+  const rest = endpointsIn(document).filter(([name]) => !(REQUIRED as readonly string[]).includes(name))
   return Object.fromEntries([
-    ...FIRST.filter(present).map((name) => [name, document[name]]),
+    ...REQUIRED.filter(present).map((name) => [name, document[name]]),
     ...[...rest, ...others].sort(byName),
   ])
 }
