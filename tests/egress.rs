@@ -36,6 +36,7 @@ fn rows<'a>(table: &'a Object, list: &str, key: &str) -> Vec<(&'a str, bool)> {
     .collect()
 }
 
+// claim: script-7, url-7
 #[test]
 fn urls() {
     let table = table();
@@ -48,6 +49,7 @@ fn urls() {
     }
 }
 
+// claim: script-7
 #[test]
 fn methods() {
     let table = table();

@@ -99,6 +99,7 @@ fn parsed(path: &str) -> String {
     url.path().to_owned()
 }
 
+// claim: script-8, script-9
 #[test]
 fn spellings_are_refused_as_the_plain_path_is() {
     let policy = policy();
@@ -350,6 +351,7 @@ fn hostile(dice: &mut Dice) -> String {
     path
 }
 
+// claim: script-8, script-9
 #[test]
 fn no_server_finds_a_protected_path_or_leaves_the_folder() {
     let policy = policy();

@@ -196,6 +196,7 @@ fn rfc_7636_appendix_b() {
     assert_eq!(Some(pkce.challenge.as_str()), example.str("code_challenge"));
 }
 
+// claim: provider-4
 #[test]
 fn rfc_9449_proofs_are_not_accepted_as_id_tokens() {
     let example = object(RFC_9449);

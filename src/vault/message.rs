@@ -508,6 +508,7 @@ mod tests {
         );
     }
 
+    // claim: script-11
     #[test]
     fn only_methods_that_browsers_cache_need_no_store() {
         for (method, mode) in [

@@ -137,6 +137,7 @@ mod tests {
         (from..to).map(|i| unsafe { block.add(i).read() }).collect()
     }
 
+    // claim: script-14
     #[test]
     fn freed_blocks_are_zeroed_except_the_link() {
         let mut arena = arena(4096);

@@ -7,6 +7,7 @@ use crate::client::Machine;
 
 const BOUND: &str = r#"{"dpop":true}"#;
 
+// claim: handler-35
 #[test]
 fn bearer_tokens_are_discarded() {
     let mut client = Machine::with(BOUND);

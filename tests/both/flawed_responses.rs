@@ -56,6 +56,7 @@ fn login_survives_every_flaw_of_an_optional_member() {
     }
 }
 
+// claim: end-18
 #[test]
 fn refresh_survives_every_flaw_of_an_optional_member() {
     for storage in Machine::STORAGES {
@@ -85,6 +86,7 @@ fn refresh_survives_every_flaw_of_an_optional_member() {
     }
 }
 
+// claim: end-19
 #[test]
 fn successor_in_an_unusable_response_is_used() {
     for storage in Machine::STORAGES {
@@ -100,6 +102,7 @@ fn successor_in_an_unusable_response_is_used() {
     }
 }
 
+// claim: end-21
 #[test]
 fn successor_of_another_user_ends_the_session() {
     for storage in Machine::STORAGES {
@@ -145,6 +148,7 @@ fn access_token_stays_in_use_after_an_unusable_response() {
     }
 }
 
+// claim: end-20
 #[test]
 fn session_ends_with_its_access_token_if_no_token_is_usable() {
     for storage in Machine::STORAGES {

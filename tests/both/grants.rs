@@ -20,6 +20,7 @@ fn requested_or_fewer_scopes_cause_no_warning() {
     }
 }
 
+// claim: url-4
 #[test]
 fn unrequested_scopes_fail_the_login_if_configured() {
     for has_session in [false, true] {

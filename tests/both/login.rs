@@ -78,6 +78,7 @@ fn trusted_audiences_are_accepted_without_azp() {
     }
 }
 
+// claim: site-4
 #[test]
 fn response_of_another_issuer_is_rejected_before_the_exchange() {
     for (iss, code) in [
@@ -120,6 +121,7 @@ fn id_token_with_a_wrong_claim_makes_no_session() {
     }
 }
 
+// claim: site-3
 #[test]
 fn response_after_ten_minutes_is_refused() {
     for (after, code) in [(600, None), (601, Some("login_expired"))] {
@@ -134,6 +136,7 @@ fn response_after_ten_minutes_is_refused() {
     }
 }
 
+// claim: network-2, end-2
 #[test]
 fn failed_exchange_is_not_repeated_and_keeps_the_former_session() {
     for (fault, code) in [

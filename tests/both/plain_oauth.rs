@@ -11,6 +11,7 @@ const NAMED: &str = r#"{
 }"#;
 const WITHOUT_USER: &str = r#"{ "scope": "read", "identity": "none" }"#;
 
+// claim: network-5
 #[test]
 fn named_members_are_the_claims() {
     for storage in Machine::STORAGES {
@@ -46,6 +47,7 @@ fn login_needs_the_named_member() {
     assert!(client.is_revoked());
 }
 
+// claim: network-5
 #[test]
 fn refresh_for_another_user_ends_the_session() {
     let mut client = Machine::signed_in(NAMED);

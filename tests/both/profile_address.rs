@@ -45,6 +45,7 @@ fn failed_request_fails_the_login() {
     }
 }
 
+// claim: network-5
 #[test]
 fn profile_with_a_token_fails_the_login() {
     for profile in [
@@ -76,6 +77,7 @@ fn failed_login_keeps_the_session_that_is_there() {
     assert!(!client.is_revoked());
 }
 
+// claim: network-5
 #[test]
 fn profile_address_is_no_endpoint_of_the_server() {
     for endpoint in ["token", "revoke", "authorize", "token?x"] {

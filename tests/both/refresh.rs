@@ -27,6 +27,7 @@ fn refresh_token_may_have_any_visible_character() {
     }
 }
 
+// claim: end-8
 #[test]
 fn other_4xx_are_outages() {
     for status in [402, 403, 404, 405, 407, 410, 451] {
@@ -45,6 +46,7 @@ fn other_4xx_are_outages() {
     }
 }
 
+// claim: end-5
 #[test]
 fn third_unexplained_refusal_asks_for_the_user() {
     let mut client = Machine::signed_in("{}");
@@ -77,6 +79,7 @@ fn two_unexplained_refusals_are_not_enough() {
 }
 
 /// A response that is not an OAuth error, such as the page of a gateway in front of the provider.
+// claim: end-28
 #[test]
 fn brief_gateway_page_is_an_outage() {
     for page in [Fault::Status(400), Fault::Status(401)] {

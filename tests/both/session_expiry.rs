@@ -33,6 +33,7 @@ pub(crate) fn end_of(client: &mut Machine) -> (u64, String) {
     ((client.now() - began) / 1000, reason)
 }
 
+// claim: script-29
 #[test]
 fn session_ends_when_the_provider_wants() {
     for storage in Machine::STORAGES {

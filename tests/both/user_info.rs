@@ -7,6 +7,7 @@ use crate::client::Machine;
 
 const CONFIG: &str = r#"{"userInfo": true, "claims": ["name", "address", "acr"]}"#;
 
+// claim: network-4
 #[test]
 fn configured_claims_are_added() {
     for storage in Machine::STORAGES {
@@ -38,6 +39,7 @@ fn failed_request_fails_the_login() {
     }
 }
 
+// claim: network-4
 #[test]
 fn other_subject_fails_the_login() {
     for info in [

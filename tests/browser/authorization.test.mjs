@@ -89,6 +89,7 @@ test(
   },
 )
 
+// claim: script-21
 test('invalid and disallowed login parameters are refused', time, async () => {
   app.setConfig({ loginParams: ['display'], loginScopes: ['orders'] })
   const page = await app.open()

@@ -199,6 +199,7 @@ test(
   }),
 )
 
+// claim: script-18
 test('a worker keeps at most 512 ports, including silent ones', time, async () => {
   app.setWorker(`
 import { vault } from '/strongroom/worker.js'

@@ -117,6 +117,7 @@ for (const [mode, options] of Object.entries(MODES)) {
     })
     const on = (path) => `${app.api.url}on/${path}`
 
+    // claim: api-5
     test('a response with the token shows the same for every guess', time, async () => {
       const { value: token } = app.ledger.newest('access_token')
       const looks = []
@@ -129,6 +130,7 @@ for (const [mode, options] of Object.entries(MODES)) {
       assert.equal(new Set(looks).size, 1, looks.join('\n'))
     })
 
+    // claim: api-5
     test('a body with the token fails in the same way, whether or not it has ended', time, async () => {
       const looks = []
       for (const ends of ['at-once', 'later']) {
@@ -233,6 +235,7 @@ for (const [name, version] of Object.entries({ 'an older page': 0, 'a newer page
 }
 
 for (const reflection of ['headers', 'allow']) {
+  // claim: api-5
   test(`control: with reflection '${reflection}' the length depends on the guess`, time, async () => {
     const app = await start({})
     app.setConfig({ apis: [{ url: app.api.url, methods: ['GET', 'HEAD'], reflection }] })

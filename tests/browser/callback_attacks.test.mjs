@@ -178,7 +178,9 @@ const WAYS = ['frame', 'report', 'popup', 'opener']
 
 /** Error pages at the address of the callback page, which have no headers of the app. */
 const ERRORS = {
+  // claim: callback-4
   '414 of the server': { status: 414, body: '<h1>414 Request-URI Too Large</h1>' },
+  // claim: callback-4
   '403 of a firewall': { status: 403, body: '<h1>403 Forbidden</h1>' },
 }
 
@@ -189,18 +191,24 @@ const { 'Content-Security-Policy': NO_FRAMES, ...COOP } = PAGE_HEADERS
 
 /** For each set of headers of the app's pages, the ways in which script reads the code of an error page. */
 const PAGES = {
+  // claim: callback-4
   'COOP alone': [() => COOP, BY_FRAME],
+  // claim: callback-4
   'no frames alone': [() => ({ 'Content-Security-Policy': NO_FRAMES }), BY_WINDOW],
   'the documented headers': [() => PAGE_HEADERS, []],
+  // claim: callback-4
   'COOP and frames of the own origin': [
     () => ({ ...COOP, 'Content-Security-Policy': "frame-src 'self'; object-src 'none'" }),
     ['nested frame'],
   ],
+  // claim: callback-4
   'COOP and frames of the provider': [
     () => ({ ...COOP, 'Content-Security-Policy': `frame-src ${app.provider.issuer}; object-src 'none'` }),
     ['report'],
   ],
+  // claim: callback-5
   'the generated headers': [() => generated(), []],
+  // claim: callback-5
   'the generated headers of allowPopups': [() => generatedFor('popups'), ['popup', 'blob popup']],
 }
 
@@ -244,6 +252,7 @@ for (const [name, kind] of Object.entries(WINDOWS)) {
   const inWindows = Object.keys(RESPONSES).map((path) => `report in a window at ${path}`)
   const readable = kind === 'popups' ? inWindows : []
   test(
+    // claim: callback-5
     `responses without headers, pages with ${name}: script reads the code in ${readable.length} windows`,
     time,
     async () => {
@@ -257,6 +266,7 @@ for (const [name, kind] of Object.entries(WINDOWS)) {
 }
 
 for (const kind of ['shared', 'dedicated']) {
+  // claim: callback-6
   test(`a login of the app leaves no code for later script: ${kind}, no headers`, time, async () => {
     serve({}, kind)
     const context = await app.browser.newContext()

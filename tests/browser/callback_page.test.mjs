@@ -122,6 +122,7 @@ test('the page is not left before a warning of the vault is printed', time, asyn
   await page.context().close()
 })
 
+// claim: callback-6
 test('the app starts in the same document: a shared worker without extendedLifetime', time, async () => {
   useCallbackPage(app, { extendedLifetime: false })
   const { page, outcome } = await signIn()
@@ -187,6 +188,7 @@ test('a login that the user denies: the app has the error, at the target', time,
   assert.deepEqual(printed, [], 'the console shows no error that the user has chosen')
 })
 
+// claim: callback-7
 test('a provider that cannot be reached: a code that may be alive is in no entry', time, async () => {
   useCallbackPage(app, { extendedLifetime: false })
   app.provider.faults.add('token', { times: 10, drop: true })
@@ -195,6 +197,7 @@ test('a provider that cannot be reached: a code that may be alive is in no entry
   await assertFailed(page, 'provider_unavailable', app.ledger.newest('authorization_code')?.value)
 })
 
+// claim: callback-7
 test('an unknown response: the address is cleaned, and the app starts at its home', time, async () => {
   useCallbackPage(app, { extendedLifetime: false })
   const page = await app.open('/callback?code=SECRET-CODE&state=forged')
@@ -202,6 +205,7 @@ test('an unknown response: the address is cleaned, and the app starts at its hom
   await assertFailed(page, 'login_unknown', 'SECRET-CODE')
 })
 
+// claim: callback-7
 test('a worker whose file is missing: the address is cleaned', time, async () => {
   useCallbackPage(app, { kind: 'dedicated' })
   const release = app.site.override('/auth.worker.js', { status: 404, body: '' })
@@ -228,6 +232,7 @@ test('a worker that does not respond: the address is cleaned', time, async () =>
   await page.context().close()
 })
 
+// claim: callback-7
 test('a response that is opened again: the target, and no error', time, async () => {
   app.setConfig(SEALED)
   const page = await atProvider()
@@ -320,6 +325,7 @@ const POPUPS = {
 }
 
 for (const [name, [changes, options]] of Object.entries(POPUPS)) {
+  // claim: callback-8
   test(`no response of a popup is on a channel: ${name}`, time, async () => {
     app.setConfig(changes)
     useCallbackPage(app, options)
@@ -366,6 +372,7 @@ async function warnings(headers, prepare = async () => {}) {
   return printed.filter((text) => /callback page/.test(text))
 }
 
+// claim: callback-10
 test('on loopback, one request finds missing headers, and prints them once', time, async () => {
   assert.deepEqual(await warnings(), [])
   const before = app.site.requests.length
@@ -382,6 +389,7 @@ test('on loopback, one request finds missing headers, and prints them once', tim
   )
 })
 
+// claim: callback-9
 test('a service worker that controls the page is reported', time, async () => {
   app.site.serviceWorkers.push('/sw.js')
   app.site.files['/sw.js'] = 'addEventListener("activate", (event) => event.waitUntil(clients.claim()))'

@@ -79,6 +79,7 @@ for (const [kinds, isKept] of [
 ]) {
   for (const [kind, files] of Object.entries(kinds)) {
     const outcome = isKept ? 'the code, in spite of all headers' : 'no code'
+    // claim: callback-9
     test(`the caches of a service worker have ${outcome}: ${kind}`, time, async () => {
       const page = await signIn(await files())
       await page.waitForFunction(() => globalThis.boot && location.pathname === '/orders')
@@ -93,6 +94,7 @@ for (const [kinds, isKept] of [
 
 for (const [kind, files] of Object.entries(SHELLS)) {
   test(
+    // claim: callback-9
     `a service worker with the app’s shell for the callback page: the app gets the code: ${kind}`,
     time,
     async () => {
@@ -191,10 +193,12 @@ async function attacked(serviceWorker, { before, during }) {
 }
 
 for (const [name, attack] of Object.entries(ATTACKS)) {
+  // claim: callback-9
   test(`script that ${name} during a login reaches no callback page`, time, async () => {
     assert.deepEqual(await attacked(guide.block('// public/first.js') + CACHE_FIRST, attack), [])
   })
 
+  // claim: callback-9
   test(`a control: without the first lines, script that ${name} reads the code`, time, async () => {
     assert.equal((await attacked(LEAVES_A_PART + CACHE_FIRST, attack)).length, 1)
   })

@@ -50,6 +50,7 @@ async function outcomeHere() {
 const connecting = async ({ kind, timeout }) => settle(connect(create[kind](), { timeout }))
 
 const OPTIONS = {
+  // claim: network-1
   'an issuer over http': [{ issuer: 'http://id.example.com' }, /`issuer`.*http:\/\/id\.example\.com/],
   'a redirectUri of another origin': [
     { redirectUri: 'https://elsewhere.example/cb' },
@@ -93,6 +94,7 @@ vault({ ...${JSON.stringify(app.config)}, ${changes} })`)
   })
 }
 
+// claim: script-5
 test('config_invalid: vault() called twice', time, async () => {
   const twice = `import { vault } from '/strongroom/worker.js'
 const config = ${JSON.stringify(app.config)}
@@ -277,6 +279,7 @@ new BroadcastChannel('trap').onmessage = () => f()
 `
 
 for (const kind of KINDS) {
+  // claim: script-25
   test(`vault_crashed: every page learns of a trap in a ${kind} worker`, time, async () => {
     app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(app.config)})

@@ -36,10 +36,12 @@ async function readableCookies(rule) {
   return cookies
 }
 
+// claim: api-4
 test('credentials: ’omit’ keeps an API’s cookies from script', time, async () => {
   assert.equal(await readableCookies({ credentials: 'omit' }), '')
 })
 
+// claim: api-4
 test('a control: by default script reads an API’s cookies', time, async () => {
   assert.equal(await readableCookies({}), 'seen=token')
 })

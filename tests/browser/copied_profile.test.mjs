@@ -60,18 +60,21 @@ async function callInBoth(name, { persist, dpop }) {
   }
 }
 
+// claim: device-6
 test('not covered: a copied profile has the sealed session', time, async () => {
   const { original, inCopy } = await callInBoth('sealed', { persist: 'sealed' })
   assert.equal(original.value.status, 200)
   assert.equal(inCopy.value.status, 200)
 })
 
+// claim: device-6
 test('not covered: the key for DPoP is in the copied profile', time, async () => {
   const { original, inCopy } = await callInBoth('dpop', { persist: 'sealed', dpop: true })
   assert.equal(original.value.status, 200)
   assert.equal(inCopy.value.status, 200)
 })
 
+// claim: device-6
 test('a copied profile cannot open a session in escrow', time, async () => {
   const { original, inCopy } = await callInBoth('escrow', { persist: 'escrow' })
   assert.equal(original.value.status, 200)

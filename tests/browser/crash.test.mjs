@@ -141,6 +141,7 @@ const searchMemory = (token) =>
     channel.postMessage(token)
   })
 
+// claim: script-25
 test('a trap wipes the memory of the core', time, async (t) => {
   const app = apps.dedicated
   app.setWorker(searchable(app.config))
@@ -250,6 +251,7 @@ test('a page whose worker’s lock was stolen reconnects at most once', time, as
 })
 
 for (const kind of KINDS) {
+  // claim: script-33
   test(`a page whose own lock was stolen connects again, ${kind}, and repeats no call`, time, async () => {
     const app = apps[kind]
     const page = await app.open()

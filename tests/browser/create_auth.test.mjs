@@ -118,6 +118,7 @@ for (const kind of KINDS) {
   })
 }
 
+// claim: script-32
 test('guard does not sign in after a logout', time, async () => {
   const page = await signedIn('shared')
   const before = trips('shared')

@@ -95,6 +95,7 @@ test('login, calls and logout under the headers of the guide', time, async () =>
   await close()
 })
 
+// claim: script-27
 test('strings never become code, and other files never workers', time, async () => {
   const { page, close } = await openServed()
   await signIn(page)
@@ -127,6 +128,7 @@ test('strings never become code, and other files never workers', time, async () 
   await close()
 })
 
+// claim: script-27
 test('the worker runs WebAssembly and no strings', time, async () => {
   const { page, close } = await openServed()
   await signIn(page)
@@ -142,6 +144,7 @@ test('the worker runs WebAssembly and no strings', time, async () => {
   await close()
 })
 
+// claim: script-26
 test('the worker’s connect-src blocks a rule that is too broad', time, async () => {
   elsewhere.paths.length = 0
   const { page, close } = await openServed()

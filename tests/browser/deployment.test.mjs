@@ -128,6 +128,7 @@ const signingOut = (index) => (ALL ? [0, 1] : [index % 2])
 
 for (const [index, [names, kind, deploy]] of SIGN_OUTS.entries()) {
   for (const [more, persist] of ['memory', 'sealed'].entries()) {
+    // claim: script-24
     test(`sign-out ends the other deployment's session: ${names}, ${kind}, ${persist}`, time, async () => {
       for (const first of signingOut(index + more)) {
         const app = await start({ kind, config: { session: { persist } } })
@@ -231,6 +232,7 @@ test('in memory a sign-in elsewhere sets elsewhere and replaces the worker', tim
   await old.waitForFunction(() => !auth.elsewhere, null, { polling: 20 })
 })
 
+// claim: site-2
 test('a login of another client with the same redirect URI is left to its vault', time, async () => {
   const app = await start()
   app.site.workers.push('/other.worker.js')
@@ -249,6 +251,7 @@ test('a login of another client with the same redirect URI is left to its vault'
   assert.equal((await session(page)).claims.sub, 'alice')
 })
 
+// claim: script-23, script-33
 test('forged hints end a session at most', time, async () => {
   const app = await start()
   const page = await app.open()
@@ -284,6 +287,7 @@ test('forged hints end a session at most', time, async () => {
   await isSignedIn(page, false)
 })
 
+// claim: origin-7
 test('a vault on its own origin: sign-out, and a move to the newest worker', time, async () => {
   const app = await start({ vaultOrigin: true })
   const [old, fresh] = await twoTabs(app, () => deployHashed(app, app.vault))

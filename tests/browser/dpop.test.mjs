@@ -68,6 +68,7 @@ test('the proof contains the URL as sent', time, async () => {
   assert.equal(htu, orders())
 })
 
+// claim: network-6
 test('a control: the API refuses missing and repeated proofs', time, async () => {
   const page = await signedIn()
   assert.equal(await status(page), 200)
@@ -83,6 +84,7 @@ test('a control: the API refuses missing and repeated proofs', time, async () =>
   )
 })
 
+// claim: script-1, script-20
 test('no proof, no token and no private key is in the page', time, async () => {
   const context = await app.browser.newContext()
   const log = await record(context)
@@ -148,6 +150,7 @@ test('a session whose key was deleted ends with a reason', time, async () => {
   assert.deepEqual([session, reason], [null, 'storage_lost'])
 })
 
+// claim: script-20
 test('a key that page script plants in the store is useless', time, async () => {
   const page = await signedIn()
   await page.evaluate(async () => {

@@ -41,6 +41,7 @@ const ADDRESSES = {
 }
 
 for (const [name, address] of Object.entries(ADDRESSES)) {
+  // claim: script-7
   test(`url_not_allowed: ${name}`, time, async () => {
     const { error } = await call(page, address())
     assert.equal(error?.code, 'url_not_allowed')
@@ -48,6 +49,7 @@ for (const [name, address] of Object.entries(ADDRESSES)) {
   })
 }
 
+// claim: script-7
 test('method_not_allowed', time, async () => {
   for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND']) {
     const { error } = await call(page, `${app.api.url}echo`, { method })
@@ -56,6 +58,7 @@ test('method_not_allowed', time, async () => {
   assert.deepEqual(app.api.requests, [])
 })
 
+// claim: script-10
 test('header_not_allowed', time, async () => {
   for (const name of ['Authorization', 'authorization', 'DPoP', 'X-HTTP-Method-Override']) {
     const { error } = await call(page, `${app.api.url}echo`, { headers: { [name]: 'x' } })
@@ -64,6 +67,7 @@ test('header_not_allowed', time, async () => {
   assert.deepEqual(app.api.requests, [])
 })
 
+// claim: script-10
 test('headers reserved to browsers do not reach the API', time, async () => {
   const headers = { Cookie: 'a=b', 'Proxy-Authorization': 'x', Host: 'evil.test', 'Sec-Fetch-Site': 'none' }
   await call(page, `${app.api.url}echo`, { headers })
@@ -104,6 +108,7 @@ const GARBAGE = [
   Number.MAX_SAFE_INTEGER,
 ]
 
+// claim: script-3
 test('malformed messages do not change the vault', time, async () => {
   const answers = await page.evaluate(async (messages) => {
     const { port1: port, port2 } = new MessageChannel()
@@ -123,6 +128,7 @@ test('malformed messages do not change the vault', time, async () => {
   assert.equal(value.status, 200)
 })
 
+// claim: site-1
 test('another browser session does not share the session', time, async () => {
   const other = await app.open()
   await booted(other)

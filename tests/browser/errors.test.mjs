@@ -69,6 +69,7 @@ async function exchange(fault) {
   return signIn(page)
 }
 
+// claim: site-2
 test('login_unknown: a callback in another browser', time, async () => {
   const { query } = await begun()
   const { error } = await callback(query({ code: 'abc' }))
@@ -162,6 +163,7 @@ for (const [how, block] of Object.entries(BLOCKED)) {
   })
 }
 
+// claim: script-13
 test('errors quote nothing from the token endpoint', time, async () => {
   const secret = 'do-not-repeat-this-0123456789'
   const body = { error: 'invalid_grant', error_description: secret }
@@ -169,6 +171,7 @@ test('errors quote nothing from the token endpoint', time, async () => {
   assert.doesNotMatch(JSON.stringify(error), new RegExp(secret))
 })
 
+// claim: site-5
 test('returnTo of another origin is refused immediately', time, async () => {
   const page = await app.open()
   await booted(page)
@@ -216,6 +219,7 @@ test('timeout: nobody signs in', time, async () => {
 })
 
 for (const kind of KINDS) {
+  // claim: site-9
   test(`the provider's page in a popup cannot navigate the app, ${kind}`, time, async () => {
     const page = await apps[kind].open()
     await booted(page)

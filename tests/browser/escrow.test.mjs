@@ -177,6 +177,7 @@ const openStored = () =>
     }
   })
 
+// claim: script-19, script-30
 test('script of the page cannot open what is stored; with sealed it can', time, async () => {
   const page = await openSignedIn(apps.shared)
   const { keys, sealed, texts: none } = await page.evaluate(openStored)
@@ -235,6 +236,7 @@ const ask = (address, init = {}, scope = globalThis) =>
 const asking = `const ask = ${ask}
 ask(decodeURIComponent(location.search.slice(1)) || '${ADDRESS}').then((found) => postMessage(found))`
 
+// claim: script-19
 test('only the vault gets the key', time, async (t) => {
   const app = apps.shared
   const page = await openSignedIn(app)
@@ -391,6 +393,7 @@ addEventListener('install', () => skipWaiting())`
   }
 })
 
+// claim: script-19
 test('a vault accepts no key from a cache', time, async () => {
   // In this app, `escrow()` is called for another worker file. The service worker therefore handles this vault's
   // request like any other request.

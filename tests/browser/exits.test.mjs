@@ -63,6 +63,7 @@ const verdict = ({ policy, list }) =>
 
 describe('exits', { concurrency: 6 }, () => {
   for (const way of WAYS) {
+    // claim: script-39
     test(`exit by ${way.name}: ${verdict(way.expected)}`, time, async () => {
       const expected = { ...way.expected, none: true }
       const attempts = []
@@ -79,6 +80,7 @@ describe('exits', { concurrency: 6 }, () => {
   }
 })
 
+// claim: script-39
 test('what was stopped does not arrive later', time, async () => {
   // A page that has crashed would also send nothing.
   for (const column of COLUMNS) assert.equal(await shared[column].title(), 'A page of the app')
@@ -107,6 +109,7 @@ test('the reload of the error page follows a redirect that was blocked', time, a
 })
 
 // One more defect: the error page's address stays in the history, and what loads it from there knows no list.
+// claim: script-39
 test('a user who reloads the error page sends what was stopped', time, async () => {
   const page = await open('list', 'profile')
   const { secret, url } = await other.expect()

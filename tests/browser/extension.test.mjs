@@ -124,6 +124,7 @@ test('a refusal keeps its code', time, async () => {
   assert.deepEqual([error.code, error.isStrongroomError], ['url_not_allowed', true])
 })
 
+// claim: extension-4
 test('calls of a service worker that ends are aborted', time, async () => {
   extension.api.clear()
   background.evaluate((address) => auth.fetch(address), url('slow?ms=60000')).catch(() => {})
@@ -152,6 +153,7 @@ test('what cannot cross the bridge is refused', time, async () => {
   assert.equal((await call(popup, url('me'))).value.status, 200)
 })
 
+// claim: extension-3
 test('a malformed message ends only its own connection', time, async () => {
   for (const message of [
     null,

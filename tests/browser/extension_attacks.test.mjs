@@ -128,11 +128,13 @@ async function fails(attacking) {
   assert.deepEqual(extension.api.requests, [])
 }
 
+// claim: extension-1
 test('control: the attack succeeds in a page of the extension', time, async () => {
   const popup = await extension.open()
   assert.ok((await popup.evaluate(attack, plan(extension))).includes('head'))
 })
 
+// claim: extension-1
 test('control: without the check of the sender the attack succeeds', time, async () => {
   const credulous = await start({ 'offscreen.js': CREDULOUS })
   try {
@@ -144,16 +146,19 @@ test('control: without the check of the sender the attack succeeds', time, async
   }
 })
 
+// claim: extension-1
 test('content script is refused', time, async () => {
   const page = await openWeb(extension)
   await fails(() => attackByContentScript(page, extension))
 })
 
+// claim: extension-1
 test('content script in a frame without an origin is refused', time, async () => {
   const page = await openWeb(extension, 'about:blank')
   await fails(() => attackByContentScript(page.frames()[1], extension))
 })
 
+// claim: extension-1
 test('page of the extension in a frame of a web page is refused', time, async () => {
   const page = await openWeb(extension, `${extension.origin}/popup.html`)
   const frame = page.frames()[1]
@@ -161,11 +166,13 @@ test('page of the extension in a frame of a web page is refused', time, async ()
   await fails(() => frame.evaluate(attack, plan(extension)))
 })
 
+// claim: extension-1
 test('web page that may connect is refused', time, async () => {
   const page = await openWeb(extension)
   await fails(() => page.evaluate(attack, plan(extension, true)))
 })
 
+// claim: extension-1
 test('another extension is refused', time, async () => {
   const other = extension.context
     .serviceWorkers()
@@ -173,6 +180,7 @@ test('another extension is refused', time, async () => {
   await fails(() => other.evaluate(attack, plan(extension, true)))
 })
 
+// claim: extension-2
 test('no token crosses the bridge', time, async () => {
   const popup = await extension.open()
   const wire = await popup.evaluate(

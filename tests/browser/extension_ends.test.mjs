@@ -28,6 +28,7 @@ after(() => extension?.close())
 
 const me = () => `${extension.api.url}me`
 
+// claim: extension-4
 test('a login that the end of the service worker interrupts can be repeated', time, async () => {
   const interrupted = extension.context.waitForEvent('page')
   background.evaluate(() => settle(auth.login())).catch(() => {})
@@ -63,6 +64,7 @@ test('a worker that ends is replaced', time, async () => {
   assert.equal((await call(page, me())).value.status, 200)
 })
 
+// claim: extension-3
 test('a page with too many connections loses its own, and not those of others', time, async () => {
   const page = await extension.open()
   assert.equal((await call(page, me())).value.status, 200)

@@ -113,6 +113,7 @@ test('the provider and the API get correct requests from the worker', time, asyn
   assert.equal(request.headers.cookie, undefined)
 })
 
+// claim: script-28
 test('a second tab joins without a login and without a refresh', time, async () => {
   const page = await app.open()
   await signIn(page)

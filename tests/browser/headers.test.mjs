@@ -309,6 +309,7 @@ async function outcomes(apis) {
   }
 }
 
+// claim: script-26
 test('under its headers the worker reaches what is named only', time, async () => {
   const [named, other] = await outcomes(app.config.apis)
   assert.equal(named.value?.status, 200)

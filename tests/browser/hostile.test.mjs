@@ -206,6 +206,7 @@ const measure = () =>
     channel.postMessage('')
   })
 
+// claim: script-25
 test('vault_crashed: entropy fails at any point', time, async () => {
   const app = apps.shared
   app.setWorker(`import { vault } from '/strongroom/worker.js'
@@ -228,6 +229,7 @@ new BroadcastChannel('entropy').onmessage = ({ target }) => {
   assert.deepEqual(codes, ['vault_crashed', 'vault_crashed'])
 })
 
+// claim: script-3
 test('message_invalid: an oversized string is not copied into the core', time, async () => {
   const app = apps.shared
   app.setWorker(measured(app.config))

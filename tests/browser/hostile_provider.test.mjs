@@ -76,6 +76,7 @@ const ANSWERS = {
 }
 
 for (const [name, { chunks, code }] of Object.entries(ANSWERS)) {
+  // claim: provider-3
   test(`the token endpoint responds with ${name}`, time, async () => {
     const source = watched(chunks)
     const page = await app.open()
@@ -101,6 +102,7 @@ test('the token endpoint responds with a gigabyte compressed to one megabyte', t
   assert.deepEqual(await signIn(await app.open()), { value: { returnTo: '/' } })
 })
 
+// claim: provider-3
 test('keys and metadata that are too long are ignored', time, async () => {
   for (const endpoint of ['discovery', 'jwks']) {
     const context = await app.browser.newContext()

@@ -101,12 +101,14 @@ const receive = (kind, enough) =>
 /** The session continues. */
 const works = async () => assert.equal((await call(page, `${app.api.url}me`)).value?.status, 200)
 
+// claim: api-9
 test('a compressed message over the limit closes its socket only', time, async () => {
   const closed = await receive('bomb', Infinity)
   assert.deepEqual(closed, { code: 4009, reason: 'limit_exceeded', bytes: 0 })
   await works()
 })
 
+// claim: api-9
 test('a message without an end does not stop other calls', time, async () => {
   await page.evaluate(
     (address) =>
@@ -120,6 +122,7 @@ test('a message without an end does not stop other calls', time, async () => {
   await page.evaluate(() => endless.close())
 })
 
+// claim: api-9
 test('a page can leave a socket whose messages never pause', time, async () => {
   const { bytes } = await receive('flood', 32 * MB)
   assert.ok(bytes >= 32 * MB)

@@ -70,6 +70,7 @@ describe('cache options that a page may set', () => {
     assert.equal(await preflights('get', 'GET'), 3)
   })
 
+  // claim: script-11
   test('a cache mode in a message has no effect', time, async () => {
     const url = `${app.api.url}on/who`
     assert.match((await call(page, url)).value.text, /alice/)
@@ -168,6 +169,7 @@ describe('the profile on disk', () => {
   ]
 
   for (const persist of ['memory', 'sealed']) {
+    // claim: script-11
     test(`no token is on the disk after a session, ${persist}`, time, async () => {
       const app = await serve(({ api }) => ({
         session: { persist },
@@ -182,6 +184,7 @@ describe('the profile on disk', () => {
     })
   }
 
+  // claim: script-11
   test('control: with cache: true the echoed token is on the disk', time, async () => {
     const app = await serve(({ api }) => ({ apis: [{ url: api.url, methods: METHODS, cache: true }] }))
     try {

@@ -89,6 +89,7 @@ test('shows both sides, the timeline and the messages', time, async () => {
   await close(page)
 })
 
+// claim: package-7
 test('without inspect: true, only the page’s side', time, async () => {
   app.setConfig({ inspect: false })
   try {
@@ -130,6 +131,7 @@ const snapshot = (page) =>
     })
   })
 
+// claim: package-7
 test('the test finds each planted token, and restores the page exactly', time, async () => {
   const page = await used()
   await page.evaluate(async () => {
@@ -215,6 +217,7 @@ test('a search that is blind in a place is reported', time, async () => {
   await close(page)
 })
 
+// claim: package-7
 test('no getter of the page runs', time, async () => {
   const page = await open()
   await page.evaluate(() => {
@@ -427,6 +430,7 @@ test('a search leaves databases alone', time, async () => {
   await close(page)
 })
 
+// claim: package-7
 test('the report has no token, no claim and no identifier', time, async () => {
   const page = await used()
   await page.evaluate((token) => {
@@ -605,6 +609,7 @@ async function workerWarnings(origin, inspect) {
   return said.filter((text) => text.includes('inspect'))
 }
 
+// claim: package-7
 test('a deployed worker warns of inspect: true', time, async () => {
   try {
     const deployed = await workerWarnings('https://app.example.com', true)

@@ -105,7 +105,9 @@ const PLANTS = {
   cookies: (value) => {
     document.cookie = `a=${value}; path=/`
   },
+  // claim: script-4
   'messages sent': (value) => new MessageChannel().port1.postMessage({ text: [value] }),
+  // claim: script-4
   'messages received': (value) =>
     new Promise((resolve) => {
       const { port1, port2 } = new MessageChannel()
@@ -156,6 +158,7 @@ const detect = once(async () => {
 const placeOf = (name) => name.split(':')[0]
 
 for (const name of Object.keys(PLANTS)) {
+  // claim: script-1
   test(`the detector finds a canary: ${name}`, time, async () => {
     const places = (await detect()).filter(({ kind }) => kind === name).map(({ place }) => place)
     assert.ok(places.includes(placeOf(name)), `found only in: ${[...new Set(places)]}`)
@@ -250,6 +253,7 @@ async function use(api) {
   kept.push(auth.session, await auth.inspect())
 }
 
+// claim: script-1
 test('no token, code or verifier is ever in the page', { timeout: 900_000 }, async (t) => {
   const first = await openWatched('/')
   const { page } = first

@@ -79,6 +79,7 @@ function listenTo(url) {
 }
 
 for (const [way, webSocket] of Object.entries(WAYS)) {
+  // claim: script-1
   test(`no token is in a page with sources and sockets, token in the ${way}`, time, async () => {
     const [rule] = app.config.apis
     app.setConfig({ apis: [{ ...rule, webSocket }] })

@@ -100,6 +100,7 @@ async function moved(app, tamper) {
 }
 
 describe('limits', { concurrency: true }, () => {
+  // claim: script-29
   test('absolute: calls and reloads do not extend it, and the end revokes', time, async (t) => {
     const app = await start(t)
     const { page, before, after } = await reloaded(app, { absolute: 9 })
@@ -123,6 +124,7 @@ describe('limits', { concurrency: true }, () => {
     assertOnTime(at, before.idleExpiresAt)
   })
 
+  // claim: script-29
   test('script with the key of a sealed session extends its absolute limit', time, async (t) => {
     const app = await start(t)
     const [extended, untouched] = [await moved(app, rejuvenate), await moved(app, () => {})]

@@ -77,6 +77,7 @@ test('a portal signs the user in, with its hint, and the app opens its target', 
   await page.context().close()
 })
 
+// claim: site-8
 test('a session is kept, and its user is not switched', time, async () => {
   const page = await signedIn()
   const before = trips()
@@ -86,6 +87,7 @@ test('a session is kept, and its user is not switched', time, async () => {
   await page.context().close()
 })
 
+// claim: site-8
 test('after a sign-out the app waits for a click', time, async () => {
   const page = await signedIn()
   await page.evaluate(() => auth.logout())
@@ -139,6 +141,7 @@ test('another issuer begins no login, and its parameters leave the URL', time, a
   await page.context().close()
 })
 
+// claim: site-8
 test('a fourth login within a minute does not begin', time, async () => {
   const page = await visit('/')
   await connected(page)
@@ -155,6 +158,7 @@ test('a fourth login within a minute does not begin', time, async () => {
   await page.context().close()
 })
 
+// claim: site-8
 test('a page in a frame begins no login', time, async () => {
   const before = trips()
   app.site.pageCsp += "; frame-src 'self'"

@@ -202,6 +202,7 @@ test('a second tab shows pictures when the first is closed', time, async () => {
   assert.equal(await show(other, 'img', { src: '/media/picture?alone' }), 'load')
 })
 
+// claim: script-40
 test('a script that steals the port gets requests of its own page only', time, async () => {
   const page = await openGallery(app)
   const other = await openAnother(app, page)

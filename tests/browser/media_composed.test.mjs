@@ -41,6 +41,7 @@ async function seenDuring(page, act) {
   })
 }
 
+// claim: script-43
 test('no other listener sees media or requests of the vault', time, async () => {
   const app = await start({ plainFetch: true, kind: 'dedicated', serviceWorker: SERVICE_WORKER + STORE })
   const page = await openGallery(app)
@@ -76,6 +77,7 @@ const MARKS = {
   },
 }
 
+// claim: script-43
 test('no mark of the escrow shows another listener a token', time, async () => {
   const app = await start({ plainFetch: true, serviceWorker: SERVICE_WORKER + STORE })
   const page = await openGallery(app)
@@ -111,6 +113,7 @@ async function seenInLogin(serviceWorker) {
 }
 
 test(
+  // claim: script-43
   'no other listener sees requests for metadata, keys and tokens, also after a restart',
   time,
   async () => {
@@ -118,12 +121,14 @@ test(
   },
 )
 
+// claim: script-43
 test('a control: a listener that is first sees requests for metadata, keys and tokens', time, async () => {
   const seen = await seenInLogin(SERVICE_WORKER.replace('media(', `${STORE}media(`))
   for (const path of ['/.well-known/openid-configuration', '/jwks', '/token'])
     assert.ok(seen.includes(path), `${seen}`)
 })
 
+// claim: script-43
 test('a control: a listener that is first sees the token', time, async () => {
   const serviceWorker = SERVICE_WORKER.replace('media(', `${STORE}media(`)
   const app = await start({ plainFetch: true, kind: 'dedicated', serviceWorker })
@@ -150,6 +155,7 @@ for (const [name, calls] of Object.entries({
   })
 }
 
+// claim: callback-9
 test('a callback page that nothing controls is not claimed, and the page says why', time, async () => {
   const app = await start({
     plainFetch: true,

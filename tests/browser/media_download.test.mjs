@@ -26,6 +26,7 @@ async function download(page, path, options) {
   return { name: file.suggestedFilename(), content: await readFile(await file.path()) }
 }
 
+// claim: script-44
 test('a file is downloaded with its name, and never shown', time, async () => {
   const page = await openGallery(app)
   app.api.clear()
@@ -110,6 +111,7 @@ test('a download that the API refuses ends its connection', time, async () => {
   await app.api.requests.find(({ path }) => path.endsWith('/refused')).closed
 })
 
+// claim: script-44
 test('an address of a download is good once', time, async () => {
   const page = await openGallery(app)
   const [request] = await Promise.all([

@@ -106,6 +106,7 @@ async function openWithTools() {
 }
 
 for (const name of Object.keys(KINDS)) {
+  // claim: script-41
   test(`never runs at a media address: ${name}`, time, async () => {
     const page = await openWithTools()
     assert.deepEqual(await ranIn(page, `/plain/${name}`), WHERE_PLAIN[name], 'a control: where it runs')
@@ -113,6 +114,7 @@ for (const name of Object.keys(KINDS)) {
   })
 }
 
+// claim: script-41
 test('a fetch by a script of the page is refused', time, async () => {
   const page = await openGallery(app)
   const statuses = await page.evaluate(() =>

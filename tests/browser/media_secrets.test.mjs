@@ -35,6 +35,7 @@ before(async () => {
 })
 after(() => app.close())
 
+// claim: script-40
 test("no token is in the page, the service worker's messages or a cache", time, async () => {
   const context = await app.browser.newContext()
   const log = await record(context)

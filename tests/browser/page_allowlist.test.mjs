@@ -264,6 +264,7 @@ test('a hidden frame resumes a session', time, async () => {
   undo()
 })
 
+// claim: script-39
 test('the control: script cannot navigate the page to another address of the provider', time, async () => {
   const app = apps['a shared worker']
   const undo = await sendLists(app)

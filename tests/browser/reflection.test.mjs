@@ -45,6 +45,7 @@ const found = (...texts) =>
   )
 
 for (const name of Object.keys(FORMS)) {
+  // claim: api-4
   test(`token_reflected: the body has the token: ${name}`, time, async () => {
     const { error } = await call(page, url(name))
     assert.equal(error?.code, 'token_reflected')
@@ -52,6 +53,7 @@ for (const name of Object.keys(FORMS)) {
   })
 }
 
+// claim: api-4
 test('a response whose headers have the token is never given to the page', time, async () => {
   const outcome = await page.evaluate(
     (address) => settle(auth.fetch(address).then(() => 'a response')),
@@ -60,6 +62,7 @@ test('a response whose headers have the token is never given to the page', time,
   assert.equal(outcome.error?.code, 'token_reflected')
 })
 
+// claim: api-4
 test('a token in two chunks: the page gets neither', time, async () => {
   let goOn
   const isRead = new Promise((resolve) => (goOn = resolve))
@@ -149,6 +152,7 @@ test('a token that pauses after 10 characters is not completed', time, async () 
   assert.match(given, /^sent: eyJ.{7}$/)
 })
 
+// claim: api-4
 test('an event stream with the token ends, and is not reopened', time, async () => {
   let count = 0
   app.api.on('events', ({ response, entry }) => {

@@ -54,6 +54,7 @@ async function signedIn() {
   return { page, before: app.ledger.refreshes().length }
 }
 
+// claim: api-10
 test('each API gets its own token at its first call', time, async () => {
   const { page, before } = await signedIn()
   assert.equal(app.ledger.refreshes().length, before)
@@ -67,6 +68,7 @@ test('each API gets its own token at its first call', time, async () => {
   assert.equal(app.ledger.refreshes().length, before + 2)
 })
 
+// claim: api-10
 test('a control: neither API takes the token of the other', time, async () => {
   const { page } = await signedIn()
   for (const api of [app.api, bills]) assert.equal(await status(page, api), 200)

@@ -98,6 +98,7 @@ for (const kind of KINDS) {
 
 for (const kind of KINDS) {
   const usual = { ...time, skip: !ALL && kind !== 'dedicated' && 'only with --all' }
+  // claim: end-25
   test(`offline, a session stays in its page, and continues after a reload, ${kind}`, usual, async () => {
     const app = apps[kind]
     app.provider.settings.accessTokenSeconds = 30
@@ -136,6 +137,7 @@ test('a reload of the only tab runs a changed worker file', time, async () => {
   assert.equal(await isAllowed(), true)
 })
 
+// claim: device-2
 test('the store has no token, and its key is not extractable', time, async () => {
   const app = apps.dedicated
   const page = await app.open()
@@ -203,6 +205,7 @@ test('a tab closed during a refresh releases the lock', time, async () => {
   release()
 })
 
+// claim: device-4
 test('a logout ends the session in all tabs, later ones too', time, async () => {
   const app = apps.dedicated
   const first = await app.open()
@@ -218,6 +221,7 @@ test('a logout ends the session in all tabs, later ones too', time, async () => 
   assert.equal((await call(first, orders(app))).error.code, 'login_required')
 })
 
+// claim: device-5
 test('storage_lost: the stored session cannot be decrypted', time, async () => {
   const app = apps.dedicated
   const page = await app.open()

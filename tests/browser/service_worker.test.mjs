@@ -62,6 +62,7 @@ const CASES = {
     pageCsp: (policy) => policy,
     expected: { forbiddenBy: ['require-trusted-types-for'], asked: [] },
   },
+  // claim: script-34
   'the site: the worker file is not a service worker': {
     path: '/auth.worker.js',
     pageCsp: withoutTrustedTypes,

@@ -32,6 +32,7 @@ globalThis.requestIdleCallback = (action) => setTimeout(action)
 globalThis.fired = false
 setTimeout(() => (fired = true))`
 
+// claim: end-26
 test('a session whose timers are a minute late', time, async () => {
   app.site.files['/late.js'] = LATE_TIMERS
   app.setWorker(`import '/late.js'\n${app.site.files['/auth.worker.js']}`)

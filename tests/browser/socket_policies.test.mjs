@@ -68,6 +68,7 @@ const attempt = (page, url) =>
   )
 
 for (const [kind, headers] of Object.entries(POLICIES)) {
+  // claim: reports-1
   test(`a refused query socket leaves no token in the report: ${kind} policy`, time, async () => {
     const page = await under(headers(), WAYS.query)
     const reported = reports.next()
@@ -81,6 +82,7 @@ for (const [kind, headers] of Object.entries(POLICIES)) {
     await page.context().close()
   })
 
+  // claim: reports-1
   test(`a control: the browser reports the whole URL: ${kind} policy`, time, async () => {
     app.site.override(WORKER, { headers: headers() })
     app.setWorker(`new WebSocket('${live}query?access_token=canary')`)
@@ -93,6 +95,7 @@ for (const [kind, headers] of Object.entries(POLICIES)) {
 }
 
 for (const [way, webSocket] of Object.entries(WAYS)) {
+  // claim: reports-3
   test(`blocked sockets fire error and close, and free their slots: by ${way}`, time, async () => {
     const page = await under(POLICIES.enforced(), webSocket)
     const code = way === 'query' ? 'socket_blocked' : 'undefined'

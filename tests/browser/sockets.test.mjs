@@ -377,6 +377,7 @@ for (const [way, rule] of Object.entries(WAYS)) {
   })
 }
 
+// claim: api-8
 test('a chosen sub-protocol with the token is hidden from the page', time, async () => {
   const { other, recorded } = await withRule(WAYS.protocol)
   const outcome = await other.evaluate(async (url) => {
@@ -464,6 +465,7 @@ test('a limit closes it with code 4009', time, async () => {
   assert.equal((await admitted()[0].closed).code, 4009)
 })
 
+// claim: api-8
 test('messages of a server are limited too', time, async () => {
   await run(`(async () => { globalThis.said = watch(await opened(make(url))) })()`, 'vault')
   admitted()[0].socket.send(Buffer.alloc(16 * 1024 * 1024 + 1))

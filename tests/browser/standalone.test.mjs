@@ -134,6 +134,7 @@ const UNAVAILABLE = {
 }
 
 for (const [name, [change, message]] of Object.entries(UNAVAILABLE)) {
+  // claim: script-6
   test(`config_unavailable: the file ${name}`, time, async () => {
     elsewhere.paths.length = 0
     serve(change())
@@ -208,6 +209,7 @@ const CHOICES = {
 }
 
 for (const [name, choice] of Object.entries(CHOICES)) {
+  // claim: script-6
   test(`page cannot choose the file by ${name}`, time, async () => {
     const paths = await requested(async () => assert.equal(await outcome(...choice), 'connected'))
     assert.deepEqual(paths, [CONFIG])
@@ -237,6 +239,7 @@ for (const member of ['__proto__', 'constructor']) {
   })
 }
 
+// claim: script-6
 test('page cannot send a configuration by message', time, async () => {
   serve({ status: 404 })
   const config = { ...app.config, apis: [{ url: `${elsewhere.origin}/` }] }
@@ -263,6 +266,7 @@ for (const slash of ['%2F', '%252F', '%u002f', '%c0%af']) {
 }
 
 for (const scheme of ['blob', 'data']) {
+  // claim: script-6
   test(`unsupported: a ${scheme}: worker that imports the file`, time, async () => {
     app.site.headers[WORKER] = {
       'Access-Control-Allow-Origin': '*',
@@ -287,6 +291,7 @@ for (const scheme of ['blob', 'data']) {
   })
 }
 
+// claim: script-6
 test('an earlier version in the HTTP cache is not used', time, async () => {
   const fresh = { 'Content-Type': 'application/json', 'Cache-Control': 'max-age=3600' }
   serve({ headers: fresh, body: JSON.stringify({ ...app.config, clientId: '' }) })

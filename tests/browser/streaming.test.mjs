@@ -61,6 +61,7 @@ const read = (size) =>
     return seen
   }, size)
 
+// claim: api-7
 test('a stalled reader stops the server after a bounded amount', time, async (t) => {
   await page.evaluate(async (address) => {
     globalThis.held = (await auth.fetch(address)).body.getReader()

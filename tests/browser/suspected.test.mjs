@@ -103,6 +103,7 @@ async function recovers({ page, advance }) {
   assert.equal(own.find(({ outcome: came }) => came === 'issued').presented, 1)
 }
 
+// claim: end-6
 test('hidden refusals over two minutes require interaction', time, async () => {
   const device = await expired()
   const { page, advance, attempts, probes } = device
@@ -140,6 +141,7 @@ test('control: the same refusal ends the session if readable', time, async () =>
   assert.equal(attempts(), 1)
 })
 
+// claim: end-7
 test('not suspected: a 502 without CORS headers', time, async () => {
   // A probe must not take cached metadata for a response of the provider.
   app.provider.settings.headers = { 'Cache-Control': 'public, max-age=86400' }

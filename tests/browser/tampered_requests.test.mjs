@@ -89,6 +89,7 @@ const attack = async (page, changes, frame) => {
 
 const CHANGES = { scope: `${NARROW} orders`, prompt: 'login consent', acr_values: 'phr' }
 
+// claim: url-4
 test('without pushed requests a changed scope is granted with a warning', time, async () => {
   app.setConfig({ par: false })
   const { page, warningsOf, warned } = await openPage()
@@ -102,6 +103,7 @@ test('without pushed requests a changed scope is granted with a warning', time, 
   await page.context().close()
 })
 
+// claim: url-1
 test('with pushed requests, the default, added parameters have no effect', time, async () => {
   const { page, warningsOf } = await openPage()
   assert.deepEqual(await attack(page, CHANGES), { value: { returnTo: '/' } })
@@ -122,6 +124,7 @@ test('with pushed requests, the default, added parameters have no effect', time,
 
 const frameOf = ({ vault }) => `${vault.origin}/frame.html`
 
+// claim: url-4
 test('a vault on its own origin refuses a changed scope: unrequestedScopes: ’refuse’', time, async () => {
   framed.setConfig({ par: false, unrequestedScopes: 'refuse' })
   const { page } = await openPage('/', framed)
@@ -141,6 +144,7 @@ for (const [name, login] of [
   ['redirect', signIn],
   ['popup', signInByPopup],
 ]) {
+  // claim: url-4
   test(`the app prints the warnings of a vault on its own origin: ${name}`, time, async () => {
     framed.setConfig({ consent: undefined })
     const { page, warningsOf, warned } = await openPage('/', framed)
@@ -155,6 +159,7 @@ for (const [name, login] of [
   })
 }
 
+// claim: url-1
 test('a vault on its own origin pushes its requests: added parameters have no effect', time, async () => {
   const { page, warningsOf } = await openPage('/', framed)
   assert.deepEqual(await attack(page, CHANGES, frameOf(framed)), { value: { returnTo: '/' } })
@@ -178,6 +183,7 @@ test('a popup opens within the click although its request is pushed', time, asyn
   await page.context().close()
 })
 
+// claim: url-3
 test('login_not_pushed: CORS hides the refusal: logins go on without, with one warning', time, async () => {
   const answer = { status: 401, body: { error: 'invalid_client' }, cors: false }
   app.provider.faults.add('push', { answer, times: 2 })

@@ -67,6 +67,7 @@ async function openWith(app, script = () => {}, argument) {
 }
 
 test(
+  // claim: origin-1
   'reading storage: script decrypts a sealed session only if the vault is on the page’s own origin',
   time,
   async () => {
@@ -103,6 +104,7 @@ function reachIntoFrame(address) {
   }
 }
 
+// claim: origin-1
 test('reading storage: the app’s script cannot read the vault’s origin', time, async () => {
   const page = await openWith(framed)
   await booted(page)
@@ -191,6 +193,7 @@ function askInFrame(url) {
 const codeOf = (address) => new URLSearchParams(address.split('?')[1]).get('code')
 const codesIssued = (app) => app.ledger.entries.filter(({ kind }) => kind === 'authorization_code').length
 
+// claim: script-35
 test('attacker’s silent login in a frame, app’s redirect URI: code is read and redeemed', time, async () => {
   const page = await openWith(plain)
   await signIn(page)
@@ -199,6 +202,7 @@ test('attacker’s silent login in a frame, app’s redirect URI: code is read a
   assert.ok(await redeem(plain, codeOf(address), request))
 })
 
+// claim: origin-2
 test('attacker’s silent login in a frame, vault’s redirect URI: code is out of reach', time, async () => {
   const page = await openWith(framed)
   await signIn(page)
@@ -213,6 +217,7 @@ for (const [name, choose, isRead] of [
   ['app’s redirect URI: code is read', () => [plain, plain.site], true],
   ['vault’s redirect URI: code is out of reach', () => [framed, framed.vault], false],
 ]) {
+  // claim: origin-2
   test(`attacker’s silent login in a frame, whose redirect a policy reports, ${name}`, time, async () => {
     const [app, home] = choose()
     const page = await openWith(app)
@@ -225,6 +230,7 @@ for (const [name, choose, isRead] of [
   })
 }
 
+// claim: origin-2
 test('attacker’s silent login: the provider knows no redirect URI of the app’s origin', time, async () => {
   const issued = async (app) => {
     const page = await openWith(app)
@@ -265,6 +271,7 @@ function askInPopup(url) {
 }
 
 test(
+  // claim: origin-2
   'attacker’s silent login in a popup, vault’s redirect URI: only its state comes back',
   time,
   async () => {
@@ -348,6 +355,7 @@ test('attacker’s login by the user, app’s redirect URI: code is read and red
   }
 })
 
+// claim: origin-2
 test('attacker’s login by the user, vault’s redirect URI: code is out of reach', time, async () => {
   const { request, texts } = await ownLogin(framed, `${framed.vault.origin}/callback`)
   const { value: code } = framed.ledger.newest('authorization_code')
@@ -370,6 +378,7 @@ const evilWorker = (app, redirectUri) => `
 import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify({ ...app.config, redirectUri, apis: [{ url: `${evil.origin}/` }] })})`
 
+// claim: origin-3
 test('replacing the worker: the attacker’s worker gets tokens', time, async () => {
   plain.site.files['/evil.worker.js'] = evilWorker(plain, '/callback')
   const page = await openWith(plain, replaceWorkers, '/evil.worker.js')
@@ -383,6 +392,7 @@ test('replacing the worker: the attacker’s worker gets tokens', time, async ()
   }
 })
 
+// claim: origin-3
 test('replacing the worker: the frame keeps its own worker', time, async () => {
   framed.site.files['/evil.worker.js'] = evilWorker(framed, '/callback')
   const page = await openWith(framed, replaceWorkers, '/evil.worker.js')
@@ -392,6 +402,7 @@ test('replacing the worker: the frame keeps its own worker', time, async () => {
   assert.ok(!framed.site.requests.some(({ path }) => path === '/evil.worker.js'))
 })
 
+// claim: origin-3
 test('replacing the worker: the app’s origin cannot use the vault’s redirect URI', time, async () => {
   framed.site.files['/evil.worker.js'] = evilWorker(framed, `${framed.vault.origin}/callback`)
   const release = framed.site.override('/evil.worker.js', { headers: { 'Content-Security-Policy': null } })
@@ -415,6 +426,7 @@ test('replacing the worker: the app’s origin cannot use the vault’s redirect
   }
 })
 
+// claim: origin-3
 test('constructing the worker’s URL: only script of its origin gets a port', time, async () => {
   const construct = async (app, address) => {
     const page = await openWith(app)
@@ -474,6 +486,7 @@ for (const [mode, begin] of [
   ['popup', clickLogin],
 ]) {
   test(
+    // claim: script-4, origin-5
     `patched before the start, ${mode}: the code passes through a page of the app’s, or none`,
     time,
     async () => {

@@ -71,6 +71,7 @@ const attempt = async (page, url = frame, options = { timeout: 8 }) => {
   return error ?? { code: 'connected' }
 }
 
+// claim: site-6
 test('an origin on the list is served', time, async () => {
   assert.equal((await attempt(await openEmpty())).code, 'connected')
 })
@@ -81,6 +82,7 @@ const OTHER_ORIGINS = [
 ]
 
 for (const [name, site] of OTHER_ORIGINS) {
+  // claim: site-6
   test(`the frame does not serve ${name}`, time, async () => {
     const release = withoutPolicy()
     try {
@@ -129,6 +131,7 @@ const byHand = async (page, url = frame) =>
     }, url)
     .then(() => page)
 
+// claim: site-6
 test('a page with an opaque origin is refused', time, async () => {
   const release = withoutPolicy()
   try {
@@ -155,6 +158,7 @@ test('a page with an opaque origin is refused', time, async () => {
   }
 })
 
+// claim: site-6
 test('messages of other windows are ignored, even from a listed origin', time, async () => {
   Object.assign(app.site.files, {
     '/other.html': '<!doctype html><script src="/other.js"></script>',
@@ -209,6 +213,7 @@ test('malformed handshakes get no response', time, async () => {
   assert.deepEqual(heard, [[], [{ t: 'here' }]])
 })
 
+// claim: origin-6
 test('garbage on the port is ignored', time, async () => {
   const page = await byHand(await openEmpty())
   const heard = await page.evaluate(async () => {
@@ -250,6 +255,7 @@ test('garbage on the port is ignored', time, async () => {
   assert.deepEqual(heard, [{ t: 'here' }, { t: 'looked', id: 1, isThere: true }])
 })
 
+// claim: origin-6
 test('a page can request only its own lock and the worker’s', time, async () => {
   const page = await byHand(await openEmpty())
   const heard = await page.evaluate(async () => {
@@ -319,6 +325,7 @@ describe('frames that are not shown', { concurrency: true }, () => {
   })
 
   for (const [name, site] of OTHER_ORIGINS) {
+    // claim: site-6
     test(`the browser does not show the frame to ${name}`, time, async () => {
       await isBlocked(await openEmpty(site().origin), frame)
     })
@@ -457,6 +464,7 @@ test('config_invalid: the vault’s own origin on the list, and a second call', 
  */
 const callbackRuns = () => app.vault.requests.filter(({ path }) => path === '/callback.js').length
 
+// claim: site-7
 test('no frame can show the callback page', time, async () => {
   const page = await openEmpty()
   const before = callbackRuns()
@@ -508,11 +516,13 @@ async function openCallback(answer, context) {
   return { page, url: page.url(), cookies }
 }
 
+// claim: site-7
 test('an unsolicited response is login_unknown', time, async () => {
   const { page } = await openCallback(`?code=theirs&state=${'b'.repeat(32)}`)
   assert.equal((await booted(page)).error.code, 'login_unknown')
 })
 
+// claim: site-7
 test('a response opened in another browser is login_unknown there', time, async () => {
   const page = await app.open()
   await startLogin(page)
@@ -586,6 +596,7 @@ for (const [name, code, least] of [
   ['short', 'x', 8],
   ['long', 'x'.repeat(2000), 2],
 ]) {
+  // claim: site-7
   test(`unfetched responses do not accumulate: ${name} ones`, time, async () => {
     const context = await app.browser.newContext()
     // The app's script does not run, so the app does not fetch the pending responses.

@@ -23,6 +23,7 @@ const orders = ({ api }) => `${api.url}orders`
 const session = (page) => page.evaluate(() => auth.session)
 
 for (const [mode, login] of Object.entries({ redirect: signIn, popup: signInByPopup })) {
+  // claim: origin-5, history-1
   test(`no token or code is in the app’s page: ${mode}`, time, async () => {
     const app = apps.shared
     const page = await app.open()

@@ -135,6 +135,7 @@ test('under its list the vault signs in, refreshes, calls and signs out', time, 
   await close()
 })
 
+// claim: script-26
 test('the worker reaches no other path, and no other server', time, async () => {
   const list = await generated()
   const others = [`${app.api.origin}/open/x`, `${app.provider.issuer}/auth`, `${app.api.origin}/v1`]

@@ -48,10 +48,12 @@ async function heard(imports) {
   }
 }
 
+// claim: package-5
 test('a library imported after strongroom cannot see tokens in fetch', time, async () => {
   assert.equal(await heard([STRONGROOM, LIBRARY]), false)
 })
 
+// claim: package-5
 test('a library imported before it sees the token', time, async () => {
   assert.equal(await heard([LIBRARY, STRONGROOM]), true)
 })

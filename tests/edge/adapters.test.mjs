@@ -262,6 +262,7 @@ for (const [name, call] of Object.entries(ADAPTERS)) {
     assert.deepEqual([...response.headers], [])
   })
 
+  // claim: handler-74
   test(`headers of the app let no cache store the session’s response: ${name}`, time, async () => {
     const run = async (auth) => {
       await (await auth.call('/api/a')).text()
@@ -279,6 +280,7 @@ for (const [name, call] of Object.entries(ADAPTERS)) {
 }
 
 for (const [name, call] of Object.entries(WEB)) {
+  // claim: handler-74
   test(`session cannot be used for the first time in a stream: ${name}`, time, async () => {
     const codes = []
     const response = await call(await requestOf(), (auth) => {
@@ -323,6 +325,7 @@ for (const [name, serve] of Object.entries(NODE)) {
 
     for (const [way, writeHead] of Object.entries(WAYS)) {
       test(
+        // claim: handler-74
         `head that the app writes itself is private, and keeps all cookies: ${what}, ${way}`,
         time,
         async () => {
@@ -352,6 +355,7 @@ for (const [name, serve] of Object.entries(NODE)) {
       assert.equal(await response.text(), 'orders')
     })
 
+    // claim: handler-74
     test(`session cannot be used for the first time after the head: ${what}`, time, async () => {
       const codes = []
       const response = await visit(async (auth, res) => {

@@ -148,6 +148,7 @@ for (const [platform, coordinator, storage] of CASES) {
     }
 
     for (const [thief, rob] of Object.entries(THIEVES)) {
+      // claim: handler-63
       test(`stolen cookies are useless: ${thief}`, time, async () => {
         const { cookies, ...rest } = await steal(bound, bound.signInBound, rob)
         assert.ok(cookies.some(({ name }) => name === BOUND))

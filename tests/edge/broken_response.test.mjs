@@ -55,6 +55,7 @@ test('control: the error of a malformed response contains its bytes', time, asyn
 })
 
 for (const reflection of ['refuse', 'headers', 'allow']) {
+  // claim: handler-61
   test(`operator gets no bytes of a malformed response (${reflection})`, time, async () => {
     errors = []
     await assert.rejects(visitor.call(`/${reflection}/x`))

@@ -78,6 +78,7 @@ test('the provider: ECONNREFUSED', time, async () => {
   assert.match(seen.join('\n'), /no response: ECONNREFUSED$/)
 })
 
+// claim: handler-61
 test('a response of the provider that the core cannot read is in no line', time, async () => {
   const seen = []
   const own = await startInProcess(createTokenHandler, {

@@ -81,6 +81,7 @@ const ofServerCode = (signal, visitor) => handler.for(requestWith(signal, visito
 
 for (const [title, [send, signal, status]] of Object.entries({
   'client that has left ends no session by a cookie that was replaced': [call, AbortSignal.abort(), 200],
+  // claim: handler-23
   'client that has left ends no session in server code': [ofServerCode, AbortSignal.abort(), 200],
   'control: client that is there ends it': [call, undefined, 401],
   'control: client that is there ends it in server code': [ofServerCode, undefined, 401],

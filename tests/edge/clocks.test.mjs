@@ -163,6 +163,7 @@ function continues({ ahead, storage, hasTime = true }) {
       })
     }
 
+    // claim: handler-66
     test('overtaken request keeps the session', async () => {
       const { visitor } = await expired(app)
       const old = visitor.copy()
@@ -175,6 +176,7 @@ function continues({ ahead, storage, hasTime = true }) {
 
     // Without a shared clock, the option `clockTolerance` limits the times in tokens.
     if (hasTime) {
+      // claim: handler-55
       test('login after a back-channel logout survives', async () => {
         const visitor = app.visitor()
         await visitor.signIn({ account: 'bob' })
@@ -221,6 +223,7 @@ function continues({ ahead, storage, hasTime = true }) {
     })
 
     if (hasTime) {
+      // claim: handler-66
       test('clock that is corrected, and wrong again, keeps sessions', async () => {
         const { visitor } = await expired(app, WRONG)
         const other = app.visitor()
@@ -233,6 +236,7 @@ function continues({ ahead, storage, hasTime = true }) {
       })
     }
 
+    // claim: handler-66
     test('clock that is set during a refresh sends nothing twice', async () => {
       const { visitor, outcomes } = await expired(app)
       const others = [visitor.copy(), visitor.copy()]
@@ -251,6 +255,7 @@ function continues({ ahead, storage, hasTime = true }) {
       }
     })
 
+    // claim: handler-48
     test('process that dies during a refresh blocks its session for seconds', async (t) => {
       const { visitor, outcomes } = await expired(app)
       // The request of the dead process is dropped, so the provider never acts on it.
@@ -276,6 +281,7 @@ function waits() {
       returns: async () => {},
       rejects: async () => Promise.reject(new Error('cannot wait')),
     })) {
+      // claim: handler-66
       test(`wait() that ${how} at once hands no lease over`, async (t) => {
         const { now } = performance
         t.after(() => (performance.now = now))
@@ -347,6 +353,7 @@ function controls() {
     let app
     afterEach(() => app?.stop())
 
+    // claim: handler-66
     test('replaced cookie after the grace period', async () => {
       app = await start({ ahead: 180, session: { grace } })
       const { visitor } = await expired(app)

@@ -167,6 +167,7 @@ test('socket that no route covers fails after the connection', time, async () =>
   await page.context().close()
 })
 
+// claim: script-32
 test('tab that missed a logout does not sign in again', time, async () => {
   const page = await signedIn()
   const other = await app.open('/orders?a#b', page.context())

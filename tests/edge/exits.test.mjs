@@ -39,6 +39,7 @@ test('login by popup', time, async () => {
   await page.context().close()
 })
 
+// claim: script-39
 test('script reaches no other origin from a window with a response of the handler', time, async () => {
   const page = await app.open()
   await booted(page)

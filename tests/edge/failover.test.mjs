@@ -53,6 +53,7 @@ async function startWatched(primary) {
 }
 
 for (const storage of ALL ? ['in-store', 'sealed-in-cookie'] : ['in-store']) {
+  // claim: handler-47
   test(`no session is lost with Redis's last writes, ${storage}`, { timeout: 120_000 }, async (t) => {
     const replica = await startRedis()
     t.after(replica.stop)

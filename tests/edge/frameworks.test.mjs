@@ -210,6 +210,7 @@ describe('in a framework', { concurrency: 2, timeout: ALL ? 900_000 : 300_000 },
     })
   }
 
+  // claim: handler-74
   test('fastify: hijacked reply is private, and does not use the session too late', async () => {
     const server = load('fastify')()
     const create = (config) => {

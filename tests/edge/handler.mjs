@@ -79,6 +79,7 @@ export function handlerSuite(platform, coordinator) {
       assert.deepEqual(session.scopes, ['openid', 'profile', 'offline_access', 'orders'])
     })
 
+    // claim: handler-1
     test('session cookie is host-only and HttpOnly', async () => {
       const visitor = app.visitor()
       const { response } = await visitor.signIn({ returnTo: '/orders', until: home })
@@ -121,6 +122,7 @@ export function handlerSuite(platform, coordinator) {
       assert.equal(address.href, `${app.origin}/auth/login?returnTo=%2F`)
     })
 
+    // claim: handler-6
     test('refuses requests without the header or from another origin', async () => {
       const visitor = await signedIn()
       for (const headers of [
@@ -135,6 +137,7 @@ export function handlerSuite(platform, coordinator) {
       }
     })
 
+    // claim: handler-46
     test('50 requests in both isolates share one refresh', async () => {
       const visitor = await signedIn(3)
       await app.provider.letAccessTokenExpire()
@@ -147,6 +150,7 @@ export function handlerSuite(platform, coordinator) {
       assert.equal(refreshes() - before, 1)
     })
 
+    // claim: handler-20
     test('logout invalidates copied cookies and revokes the refresh token', async () => {
       const visitor = await signedIn()
       const [thief, other] = [visitor.copy(), visitor.copy()]
@@ -162,6 +166,7 @@ export function handlerSuite(platform, coordinator) {
       assert.equal(ended.reason, 'logged_out')
     })
 
+    // claim: handler-1
     test('no response contains a token', async () => {
       const visitor = await signedIn()
       const responses = [
@@ -224,6 +229,7 @@ export function handlerSuite(platform, coordinator) {
 
     for (const [coding, encode] of Object.entries(ENCODERS)) {
       const isDecoded = DECODED[platform].includes(coding)
+      // claim: handler-33
       test(`token in an undecoded encoding is refused, and in others found: ${coding}`, async () => {
         const visitor = await signedIn()
         let plain
@@ -258,6 +264,7 @@ export function handlerSuite(platform, coordinator) {
       )
     })
 
+    // claim: handler-37
     test('back-channel logout body has a time limit', async () => {
       assert.match(await late, /^HTTP\/1\.1 400 /)
     })

@@ -37,6 +37,7 @@ async function signIn(length) {
 const sizeOf = ({ cookies }) => [...cookies].map(([name, value]) => `${name}=${value}`).join('; ').length
 const isSignedIn = async (visitor) => !!(await visitor.session()).session
 
+// claim: handler-28
 test('user with the longest session can begin logins and sign out', time, async () => {
   let visitor
   for (let length = 3000; length > 1000 && !visitor; length -= 100) {

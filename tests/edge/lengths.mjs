@@ -130,6 +130,7 @@ export function lengthsSuite(platform, coordinator, { measuresStreams, passesCod
       })
 
       if (reflection === 'refuse') {
+        // claim: api-5
         test('a compressed searched response is told no length', async () => {
           for (const method of ['GET', 'HEAD']) {
             const { headers } = await ask(method, `/${reflection}/coded`, { 'accept-encoding': 'gzip' })

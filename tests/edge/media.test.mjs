@@ -116,11 +116,13 @@ test('text track is loaded', time, async () => {
   assert.equal(loaded, 'load')
 })
 
+// claim: handler-73
 test('response of another type is no picture', time, async () => {
   for (const name of ['page.html', 'code.js', 'style.css', 'none.png'])
     assert.equal(await load('img', { src: `/files/${name}` }), 'error', name)
 })
 
+// claim: handler-73
 test('no other way to open a URL of the route gets a document or code', time, async () => {
   requests.length = 0
   for (const name of ['page.html', 'code.js', 'style.css', '1.svg', '1.png']) {
@@ -167,6 +169,7 @@ test('a part of a drawing cannot become a part of the page', time, async () => {
   assert.deepEqual(requests, [])
 })
 
+// claim: handler-73
 test('page of another site loads nothing', time, async () => {
   const other = await listen({
     handler: (_, response) =>

@@ -465,6 +465,7 @@ for (const [kind, create] of Object.entries({ 'HTTP/1': createServer, 'HTTP/2': 
   }
 }
 
+// claim: handler-58
 test('settled() waits for work after a disconnect', async () => {
   let finish
   const work = new Promise((resolve) => (finish = resolve))
@@ -603,6 +604,7 @@ test('stop() cuts streams when the time is over', { timeout: 60_000 }, async (t)
   await canceled.opened
 })
 
+// claim: handler-58
 test('stop() waits for other work until its time is over', { timeout: 60_000 }, async (t) => {
   const work = gate()
   const handler = (_request, _env, context) => {

@@ -90,6 +90,7 @@ test('each event has the documented members', time, async () => {
   }
 })
 
+// claim: handler-61
 test('no token, cookie or code is in events and lines', time, () => {
   const told = JSON.stringify([events, lines])
   const issued = app.provider.ledger.tokens().map(({ value }) => value)

@@ -129,6 +129,7 @@ test('login, callback and refresh are spans', time, async () => {
   assert.equal(refresh.attributes['strongroom.result'], 'renewed')
 })
 
+// claim: handler-61
 test('no token, cookie or code is in what is exported', time, async () => {
   const visitor = await signedIn(app)
   const exported = JSON.stringify([...collector.metrics(), collector.spans()])

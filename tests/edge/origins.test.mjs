@@ -58,6 +58,7 @@ async function visitorAt(origin) {
   return new Visitor({ origin, urls: [route.origin] })
 }
 
+// claim: handler-67
 test('each host has its own origin and its own session', time, async () => {
   const [atA, atB] = [await visitorAt(A), await visitorAt(B)]
   const { address } = await atA.signIn({ returnTo: '/orders' })
@@ -74,6 +75,7 @@ test('each host has its own origin and its own session', time, async () => {
   assert.equal((await atB.session()).session.claims.sub, 'alice')
 })
 
+// claim: handler-67
 test('unknown host gets 421, whatever other headers say', time, async () => {
   const visitor = await visitorAt(APP)
   await visitor.signIn()

@@ -86,6 +86,7 @@ for (const sameSite of ['strict', 'lax']) {
     const isWhole = ALL || sameSite === 'strict'
 
     for (const [what, address] of Object.entries(logins).slice(0, isWhole ? undefined : 1)) {
+      // claim: handler-12
       test(`a page of the app that redirects to a route gets no token: ${what}`, time, async () => {
         const page = await signedIn()
         await comeFromElsewhere(app, page, address(app))
@@ -105,6 +106,7 @@ for (const sameSite of ['strict', 'lax']) {
 
     if (!isWhole) return
 
+    // claim: handler-11
     test('a click that was meant for a window above the page does not open its link', time, async () => {
       const page = await signedIn()
       await comeFromElsewhere(app, page, logins['a silent login']())
@@ -151,6 +153,7 @@ for (const sameSite of ['strict', 'lax']) {
       assert.deepEqual(served(app), ['?from=script'])
     })
 
+    // claim: handler-13
     test('the opener of a window with a route', time, async () => {
       for (const page of [await app.open(), await signedIn()]) {
         await page.goto(app.elsewhere)

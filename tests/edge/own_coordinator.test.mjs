@@ -108,6 +108,7 @@ test('version may have any characters', { timeout: 60_000 }, async (t) => {
   assert.deepEqual([...new Set(wanted)], ['|' + NOTES.join('|')])
 })
 
+// claim: handler-61
 test('entry that the core cannot read is in no line', { timeout: 60_000 }, async (t) => {
   const told = []
   // No text of JSON has half of a surrogate pair. A query may return more columns.

@@ -83,6 +83,7 @@ async function attack(app, way, headers, { fails = true, limit = LIMIT } = {}) {
 }
 
 test(
+  // claim: handler-4
   'a page without frame-src: the attacker’s browser gets the user’s session, by a report',
   time,
   async () => {
@@ -90,6 +91,7 @@ test(
   },
 )
 
+// claim: handler-4
 test('a page with the headers of the guide: no session, by a report', time, async () => {
   assert.equal(await attack(app, 'report', PAGE_HEADERS), null)
 })
@@ -99,6 +101,7 @@ const OPENERS = { 'same-origin': null, 'same-origin-allow-popups': 'alice' }
 
 for (const [policy, user] of Object.entries(OPENERS)) {
   test(
+    // claim: handler-4
     `a window without headers, opened by a page with ${policy}: ${user ? 'the user’s' : 'no'} session, by a report`,
     time,
     async () => {
@@ -109,6 +112,7 @@ for (const [policy, user] of Object.entries(OPENERS)) {
 }
 
 for (const way of ['frame', 'popup']) {
+  // claim: handler-4
   test(`a page without headers: no session, by a ${way}`, time, async () => {
     assert.equal(await attack(app, way, {}), null)
   })

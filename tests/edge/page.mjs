@@ -441,6 +441,7 @@ function suite(
       await page.waitForFunction(() => auth.session.state === 'active')
     })
 
+    // claim: handler-33
     test('error codes match those of the vault', time, async () => {
       const page = await signedIn()
       assert.equal(await codeOf(page, 'https://attacker.example/'), 'url_not_allowed')

@@ -109,6 +109,7 @@ describe('a coordinator in PostgreSQL', { timeout: 180_000 }, () => {
     }
   }
 
+  // claim: handler-66
   test('control: a statement that uses the clock of the process is found', async () => {
     const ofProcess = (text) => text.replaceAll('clock_timestamp()', `to_timestamp(${Date.now() / 1000})`)
     const make = () => postgres(changing(pool, ofProcess))({})

@@ -57,12 +57,14 @@ const codeOf = async (path) => {
   return response.status === 502 ? (await response.json()).error.code : response.status
 }
 
+// claim: handler-34
 test('response with the previous token is refused', time, async () => {
   for (const place of ['short', 'header', 'challenge']) {
     assert.equal(await codeOf(`/api/${place}?from=0`), 'token_reflected', place)
   }
 })
 
+// claim: handler-34
 test('stream with the previous token breaks off', time, async () => {
   const read = visitor.call('/api/stream?from=0').then((response) => response.text())
   const text = await read.catch((error) => error.message)

@@ -113,6 +113,7 @@ describe('a Node process that ends during a refresh', { timeout: 240_000 }, () =
     return { visitor, refreshes, isHeld: faults.taken() }
   }
 
+  // claim: handler-48
   test('killed process blocks its session for seconds', async () => {
     // The request of the dead process is dropped, so the provider never acts on it.
     const { visitor, refreshes, isHeld } = await expired({ drop: true })
@@ -132,6 +133,7 @@ describe('a Node process that ends during a refresh', { timeout: 240_000 }, () =
     assert.equal(ledger.familyRevoked(), false)
   })
 
+  // claim: handler-58
   test('stopped process sends the response of its refresh first', async () => {
     const { visitor, refreshes, isHeld } = await expired()
     const other = visitor.copy()
@@ -147,6 +149,7 @@ describe('a Node process that ends during a refresh', { timeout: 240_000 }, () =
     assert.equal(ledger.familyRevoked(), false)
   })
 
+  // claim: handler-58
   test('stopped process commits a refresh whose client is gone', async () => {
     const { visitor, refreshes, isHeld } = await expired()
     const cookie = [...visitor.cookies].map((pair) => pair.join('=')).join('; ')
@@ -195,6 +198,7 @@ describe('a Node process that stands still', { timeout: 240_000 }, () => {
   }
 
   for (const [how, stop] of Object.entries({ suspended, busy }))
+    // claim: handler-23
     test(`a request that waited is served: ${how}`, async () => {
       const { ledger } = app.provider
       const visitor = app.visitor()
@@ -224,6 +228,7 @@ describe('a Node process that stands still', { timeout: 240_000 }, () => {
     return early || copy.call('/api/me', { isolate: 2 })
   }
 
+  // claim: handler-23
   test('on a platform that freezes a process a copy ends the session', async () => {
     const visitor = app.visitor()
     await visitor.signIn({ isolate: 2 })

@@ -80,6 +80,7 @@ const keep = (visitor, headers) => {
 const refreshes = () => app.provider.ledger.refreshes().length
 const codeOf = async (response) => (await response.json()).error.code
 
+// claim: handler-71
 test('call has the access token, and nothing of the page’s request', time, async () => {
   const visitor = await signedIn()
   const headers = {
@@ -311,6 +312,7 @@ for (const path of [
   '',
   undefined,
 ]) {
+  // claim: handler-71
   test(`call refuses the path ${JSON.stringify(path)}`, time, async () => {
     const visitor = await signedIn()
     const call = authOf(visitor).call(path)
@@ -329,6 +331,7 @@ for (const name of [
   'Sec-Secure-Session-Id',
   'Secure-Session-Skipped',
 ]) {
+  // claim: handler-71
   test(`call refuses the header ${name}`, time, async () => {
     const visitor = await signedIn()
     const call = authOf(visitor).call('/api/orders', { headers: { [name]: 'x' } })
@@ -376,6 +379,7 @@ const FOREIGN = [
   ],
 ]
 for (const [what, request] of FOREIGN) {
+  // claim: handler-71
   test(`server sends no POST for ${what}`, time, async () => {
     const visitor = await signedIn()
     const response = await authOf(visitor, request).call('/api/orders', form)

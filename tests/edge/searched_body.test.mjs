@@ -68,6 +68,7 @@ const ask = async (made, onChunk = () => {}) => {
 const cutAt = (text, ...at) =>
   [0, ...at].map((start, i) => bytesOf(text.slice(start, at[i]))).filter((part) => part.length)
 
+// claim: handler-33
 test('token over three chunks is found wherever it is cut', time, async () => {
   await ask(() => [])
   const step = Math.ceil(token.length / 12)
@@ -82,6 +83,7 @@ test('token over three chunks is found wherever it is cut', time, async () => {
   }
 })
 
+// claim: handler-33
 test('token at the end of what is searched at once is found in a large chunk', time, async () => {
   for (const at of [PIECE - 1, PIECE - 40, PIECE, 2 * PIECE - 5, 3 * PIECE - 1]) {
     const { code, given } = await ask((token) => [

@@ -38,11 +38,13 @@ const SHELL = '<!doctype html><script src="/tools.js"></script><a href="/api/me?
 
 /** Real service workers that pass navigations on, in place of a listener. */
 const REAL = {
+  // claim: handler-15
   'Workbox, network first': ({ workbox }) =>
     workbox(
       '/link.html',
       `workbox.routing.registerRoute(({ request }) => request.mode === 'navigate', new workbox.strategies.NetworkFirst())`,
     ),
+  // claim: handler-15
   'Angular’s, as the guide says': ({ ngsw }) =>
     ngsw('/link.html', SHELL, JSON.parse(`{ ${line("Angular's `ngsw-config.json`")} }`)),
 }
@@ -185,6 +187,7 @@ for (const [kind, listener] of Object.entries({ ...PASSING, ...REAL })) {
       assert.ok(cookies.some(({ name }) => name === 'strongroom'))
     })
 
+    // claim: handler-15
     test('a route needs a click: typed address, link, frame, link of another site', time, async () => {
       const page = await controlled(listener)
       await page.goto(`${app.site.origin}/auth/login?returnTo=/api/me?login`)
@@ -248,6 +251,7 @@ const LEAVING = {
     ngsw('/link.html', SHELL, { navigationUrls: ['/**'] }),
   ),
   'control: with the line': `if (/^\\/(auth|api)\\//.test(new URL(event.request.url).pathname)) return;${REPLACING['its address']}`,
+  // claim: handler-15
   'Workbox, as the guide says': workboxShell(() => line('Workbox in a worker of your own')),
 }
 

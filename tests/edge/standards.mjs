@@ -30,6 +30,7 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
     })
     after(() => app?.stop())
 
+    // claim: handler-35
     test('each isolate proves possession of the key', async () => {
       const visitor = app.visitor()
       const { address } = await visitor.signIn({ returnTo: '/orders', until: home })
@@ -92,6 +93,7 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
       await relay?.close()
     })
 
+    // claim: handler-44
     test('provider logout ends the session in every isolate', async () => {
       const visitor = app.visitor()
       await visitor.signIn({ returnTo: '/orders', until: home })
@@ -126,6 +128,7 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
       return response.statusCode
     }
 
+    // claim: handler-7
     test('refuses sockets from another or unknown origin', async () => {
       assert.equal(await refused(open({ origin: 'https://evil.test' })), 403)
       assert.equal(await refused(open({})), 403)

@@ -47,6 +47,7 @@ test('popup login works with strict cookies', time, async () => {
   assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
 })
 
+// claim: handler-10
 test('new login ends the previous session', time, async () => {
   const page = await app.open()
   await app.signIn(page)

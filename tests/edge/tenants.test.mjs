@@ -70,6 +70,7 @@ test('handlers without tenants accept each other’s cookies', time, async () =>
   assert.ok(await userOf(await other.fetch(get('/auth/session', { cookie }))))
 })
 
+// claim: handler-70
 test('no tenant accepts a cookie of another one', time, async () => {
   const all = tenants({ select: byPath, create: ofPath })
   documents = []
@@ -98,6 +99,7 @@ test('no tenant accepts a cookie of another one', time, async () => {
 /** Returns the response's status, or 0 if the app responds. */
 const statusOf = async (response) => (await response)?.status ?? 0
 
+// claim: handler-70
 test('request of no tenant costs nothing', time, async () => {
   let created = 0
   const create = (name) => {
@@ -243,6 +245,7 @@ test('a tenant’s server ends and lists only sessions of this tenant', time, as
   )
 })
 
+// claim: handler-70
 test('flood of tenants drops none with a request in flight', time, async () => {
   let release, arrived
   const isHeld = new Promise((resolve) => (release = resolve))

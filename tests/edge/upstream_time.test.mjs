@@ -38,6 +38,7 @@ const call = (init = {}, path = '/api/a') => {
   return handler.fetch(new Request(app.place.origin + path, { headers, ...rest }))
 }
 
+// claim: handler-38
 test('upstream without a response gets 502, and its request ends', time, async () => {
   for (const init of [{}, { method: 'POST', body: 'a', headers: { 'content-length': '1' } }]) {
     let closed

@@ -128,6 +128,7 @@ fn logout_token_typ_may_be_jwt_or_absent() {
     }
 }
 
+// claim: handler-40
 #[test]
 fn every_claim_of_a_logout_token_is_checked() {
     let now = Host::new().now.wall / 1000;
@@ -231,6 +232,7 @@ fn clock_tolerance_applies_to_both_limits() {
     }
 }
 
+// claim: handler-40
 #[test]
 fn refuses_logout_token_with_wrong_header_or_signature() {
     let mut host = Host::signed_in();
@@ -321,6 +323,7 @@ pub(crate) fn token_of(host: &Host) -> String {
     token(host, &json!({}))
 }
 
+// claim: handler-40
 #[test]
 fn id_token_is_not_a_logout_token() {
     let mut host = Host::new();
@@ -364,6 +367,7 @@ fn body_must_have_one_logout_token() {
     );
 }
 
+// claim: handler-40
 #[test]
 fn logout_token_is_accepted_once() {
     let mut host = Host::signed_in();
@@ -378,6 +382,7 @@ fn logout_token_is_accepted_once() {
     assert_refused(&mut host, &first, "the same again elsewhere");
 }
 
+// claim: handler-45
 #[test]
 fn replayed_logout_token_keeps_later_session() {
     let mut host = Host::signed_in();
@@ -423,6 +428,7 @@ fn only_the_times_of_the_provider_order_logins_and_logouts() {
     }
 }
 
+// claim: handler-40
 #[test]
 fn sessions_of_other_users_continue() {
     for changes in [
@@ -444,6 +450,7 @@ fn client(id: &str) -> Value {
     json!({ "client": { "id": id, "auth": auth } })
 }
 
+// claim: handler-45
 #[test]
 fn clients_with_one_store_do_not_end_each_others_sessions() {
     for changes in [json!({ "sub": null }), json!({ "sid": null }), json!({})] {
@@ -475,6 +482,7 @@ fn handlers_of_one_client_share_its_logouts() {
     assert!(host.session().is_null());
 }
 
+// claim: handler-45
 #[test]
 fn later_session_with_the_same_sid_continues() {
     for storage in ["sealed-in-cookie", "in-store"] {
@@ -628,6 +636,7 @@ fn ends_outlive_any_session() {
     assert_eq!(host.lifetimes.into_values().collect::<Vec<_>>(), [kept; 2]);
 }
 
+// claim: handler-41
 #[test]
 fn configured_algorithm_applies_to_logout_tokens() {
     let with_alg = |alg: &str| json!({ "idTokenSignedResponseAlg": alg });
@@ -675,6 +684,7 @@ fn post_es384(host: &mut Host) -> u16 {
     host.post_logout_token(&token).status
 }
 
+// claim: handler-41
 #[test]
 fn logout_token_must_have_the_algorithm_of_id_tokens() {
     let mut host = with_two_algorithms();
@@ -687,6 +697,7 @@ fn logout_token_must_have_the_algorithm_of_id_tokens() {
     assert_eq!(post_es384(&mut host), 200);
 }
 
+// claim: handler-41
 #[test]
 fn withdrawn_algorithm_does_not_refuse_logouts() {
     let mut host = with_two_algorithms();
@@ -695,6 +706,7 @@ fn withdrawn_algorithm_does_not_refuse_logouts() {
     assert_eq!(post_es384(&mut host), 200);
 }
 
+// claim: handler-41
 #[test]
 fn next_id_token_sets_the_algorithm_of_logouts() {
     let mut host = Host::signed_in();
@@ -711,6 +723,7 @@ fn next_id_token_sets_the_algorithm_of_logouts() {
     assert_eq!(post_es384(&mut host), 200);
 }
 
+// claim: handler-41
 #[test]
 fn foreign_algorithms_cause_few_requests() {
     let mut host = Host::signed_in();

@@ -12,6 +12,7 @@ use crate::device::{
 };
 use crate::host::{COOKIE, Host, json_of};
 
+// claim: handler-63
 #[test]
 fn copied_session_cookie_is_useless() {
     for config in storages() {
@@ -24,6 +25,7 @@ fn copied_session_cookie_is_useless() {
     }
 }
 
+// claim: handler-72
 #[test]
 fn copy_cannot_list_or_end_sessions() {
     for mut config in storages() {
@@ -84,6 +86,7 @@ fn control_unbound_session_accepts_a_copy() {
     assert_eq!(call_without_bound_cookie(&mut host).status(), 200);
 }
 
+// claim: handler-63
 #[test]
 fn copy_of_both_cookies_is_useless_after_their_life() {
     for config in storages() {
@@ -97,6 +100,7 @@ fn copy_of_both_cookies_is_useless_after_their_life() {
     }
 }
 
+// claim: handler-63
 #[test]
 fn copy_from_before_the_binding_is_refused() {
     for config in storages() {
@@ -114,6 +118,7 @@ fn copy_from_before_the_binding_is_refused() {
     }
 }
 
+// claim: handler-63
 #[test]
 fn requests_in_flight_pass_for_ten_seconds() {
     let mut host = host();
@@ -124,6 +129,7 @@ fn requests_in_flight_pass_for_ten_seconds() {
     assert_refused(&call_without_bound_cookie(&mut host));
 }
 
+// claim: handler-63
 #[test]
 fn logout_without_the_bound_cookie_clears_only_cookies() {
     for config in storages() {
@@ -178,6 +184,7 @@ fn replaced_cookie_does_not_end_a_bound_session() {
     assert_eq!(host.call("GET", CALL).status(), 200);
 }
 
+// claim: handler-63
 #[test]
 fn refused_request_does_not_count_as_activity() {
     let mut host = Host::with(
@@ -190,6 +197,7 @@ fn refused_request_does_not_count_as_activity() {
     assert_eq!(host.call("GET", CALL).code(), "session_ended");
 }
 
+// claim: handler-63
 #[test]
 fn refused_request_at_a_limit_ends_nothing() {
     let mut host = Host::with(
@@ -208,6 +216,7 @@ fn assert_bound_cookie_proves_nothing_for(host: &mut Host, mut victim: Browser) 
     assert_refused(&call_as(host, &victim));
 }
 
+// claim: handler-63
 #[test]
 fn bound_cookie_of_another_session_proves_nothing() {
     let mut host = host();
@@ -246,6 +255,7 @@ fn reflection_search_covers_the_replaced_token() {
     assert_eq!(format!("Bearer {}", last.others), first);
 }
 
+// claim: handler-63
 #[test]
 fn binding_that_a_store_loses_is_written_again() {
     let mut host = host();
@@ -263,6 +273,7 @@ fn binding_that_a_store_loses_is_written_again() {
     assert_refused(&host.request_to_other_isolate(request));
 }
 
+// claim: handler-63
 #[test]
 fn binding_survives_moves_between_storages() {
     let places = ["sealed-in-cookie", "in-store"];

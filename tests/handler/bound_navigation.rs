@@ -82,6 +82,7 @@ fn control_navigation_without_a_bound_session_reaches_the_app() {
     }
 }
 
+// claim: handler-63
 #[test]
 fn another_site_does_not_replace_a_bound_session() {
     let mut host = host();

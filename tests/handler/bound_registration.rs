@@ -41,6 +41,7 @@ fn quotes_around_headers_are_optional() {
     assert_eq!(host.request(request).own().status, 200);
 }
 
+// claim: handler-64
 #[test]
 fn malformed_signed_challenges_register_nothing() {
     let mut host = host();
@@ -111,6 +112,7 @@ fn malformed_signed_challenges_register_nothing() {
     );
 }
 
+// claim: handler-64
 #[test]
 fn only_the_browser_itself_registers_and_renews() {
     let mut host = host();
@@ -163,6 +165,7 @@ fn fail(host: &mut Host, offer: &Offer) {
     host.failing.clear();
 }
 
+// claim: handler-64
 #[test]
 fn offer_ends_a_minute_after_the_login() {
     let mut host = host();
@@ -176,6 +179,7 @@ fn offer_ends_a_minute_after_the_login() {
     assert!(Offer::of(&response).is_none());
 }
 
+// claim: handler-64
 #[test]
 fn slow_registration_gets_no_second_offer() {
     let mut host = host();
@@ -185,6 +189,7 @@ fn slow_registration_gets_no_second_offer() {
     assert!(Offer::of(&response).is_none());
 }
 
+// claim: handler-64
 #[test]
 fn failed_registration_is_offered_again_once() {
     let mut host = host();
@@ -217,6 +222,7 @@ fn bound_session_gets_no_second_offer() {
     }
 }
 
+// claim: handler-64
 #[test]
 fn old_offer_registers_nothing() {
     let mut host = host();
@@ -225,6 +231,7 @@ fn old_offer_registers_nothing() {
     assert_eq!(Device::new().register(&mut host, &offer).status, 403);
 }
 
+// claim: handler-64
 #[test]
 fn second_key_ends_the_session() {
     for config in storages() {
@@ -248,6 +255,7 @@ fn lost_response_of_a_registration_can_be_repeated() {
     assert_eq!(host.call("GET", CALL).status(), 200);
 }
 
+// claim: handler-64
 #[test]
 fn parallel_write_does_not_lose_the_binding() {
     let mut host =
@@ -265,6 +273,7 @@ fn parallel_write_does_not_lose_the_binding() {
 }
 
 // A second offer would let the browser register another key, which ends the session.
+// claim: handler-64
 #[test]
 fn registration_is_found_although_the_response_of_its_write_was_lost() {
     let mut host = host();
@@ -364,6 +373,7 @@ fn scope_excludes_what_must_not_wait() {
     );
 }
 
+// claim: handler-64
 #[test]
 fn ended_session_is_not_bound() {
     for config in storages() {
@@ -374,6 +384,7 @@ fn ended_session_is_not_bound() {
     }
 }
 
+// claim: handler-65
 #[test]
 fn new_session_replaces_the_browsers_former_one() {
     let mut host = host();
@@ -384,6 +395,7 @@ fn new_session_replaces_the_browsers_former_one() {
     assert_ne!(former.refresh, later.refresh);
 }
 
+// claim: handler-65
 #[test]
 fn identifier_names_the_apps_host() {
     let mut host = host();

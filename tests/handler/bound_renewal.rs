@@ -41,6 +41,7 @@ fn renewal_without_a_signed_challenge_gets_one_to_sign() {
     assert!(!challenge_of(&mut host, &device).is_empty());
 }
 
+// claim: handler-65
 #[test]
 fn signed_challenge_works_for_a_minute() {
     let mut host = host();
@@ -53,6 +54,7 @@ fn signed_challenge_works_for_a_minute() {
     assert_eq!(host.request(answer).own().status, 403);
 }
 
+// claim: handler-65
 #[test]
 fn renewal_with_another_key_is_refused() {
     let mut host = host();
@@ -63,6 +65,7 @@ fn renewal_with_another_key_is_refused() {
     assert_eq!(host.browser.get(BOUND).cloned(), before);
 }
 
+// claim: handler-65
 #[test]
 fn challenge_of_another_session_is_refused() {
     let mut host = host();
@@ -74,6 +77,7 @@ fn challenge_of_another_session_is_refused() {
     assert_eq!(host.request(request).own().status, 403);
 }
 
+// claim: handler-65
 #[test]
 fn renewal_after_a_logout_ends_the_browsers_bound_session() {
     for config in storages() {
@@ -113,6 +117,7 @@ fn renewal_survives_an_outage_of_the_coordinator() {
     assert_eq!(device.renew(&mut host).status, 200);
 }
 
+// claim: handler-65
 #[test]
 fn challenge_is_not_accepted_as_bound_cookie() {
     let mut host = host();
@@ -136,6 +141,7 @@ pub(crate) fn logout_token(host: &Host) -> String {
     host.provider.jwt(head, &claims.to_string())
 }
 
+// claim: handler-63
 #[test]
 fn renewals_do_not_hide_a_back_channel_logout() {
     let mut host = host();
@@ -148,6 +154,7 @@ fn renewals_do_not_hide_a_back_channel_logout() {
     assert_eq!(host.call("GET", CALL).code(), "session_ended");
 }
 
+// claim: handler-65
 #[test]
 fn renewals_end_at_the_absolute_limit() {
     let mut host = host();

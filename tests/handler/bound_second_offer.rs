@@ -28,6 +28,7 @@ const fn is_refused(response: &OwnResponse) -> bool {
     response.status == 403 && response.cookies.is_empty()
 }
 
+// claim: handler-64
 #[test]
 fn unbound_session_gets_one_second_offer_ten_minutes_later() {
     for config in storages() {
@@ -80,6 +81,7 @@ fn refreshed_session_gets_the_second_offer() {
     assert_eq!(copied.code(), "bound_cookie_missing");
 }
 
+// claim: handler-64
 #[test]
 fn second_offer_ends_with_its_cookie() {
     for (idle, seconds, is_offered) in [
@@ -104,6 +106,7 @@ fn second_offer_ends_with_its_cookie() {
     }
 }
 
+// claim: handler-64
 #[test]
 fn second_offer_is_for_the_cookie_of_its_own_login_only() {
     let mut host = host();
@@ -125,6 +128,7 @@ fn second_offer_is_for_the_cookie_of_its_own_login_only() {
     assert!(ask(&mut host).is_some(), "a control");
 }
 
+// claim: handler-64
 #[test]
 fn second_offer_that_script_has_read_is_useless_without_the_cookie() {
     let mut host = host();
@@ -141,6 +145,7 @@ fn second_offer_that_script_has_read_is_useless_without_the_cookie() {
     assert_eq!(device.register_with_cookies(&mut host, &offer).status, 200);
 }
 
+// claim: handler-64
 #[test]
 fn second_offer_is_valid_for_two_minutes() {
     for (seconds, status) in [(119, 200), (120, 403)] {
@@ -152,6 +157,7 @@ fn second_offer_is_valid_for_two_minutes() {
     }
 }
 
+// claim: handler-64
 #[test]
 fn two_tabs_that_get_the_second_offer_keep_the_session() {
     let mut host = host();
@@ -172,6 +178,7 @@ fn two_tabs_that_get_the_second_offer_keep_the_session() {
     }
 }
 
+// claim: handler-64
 #[test]
 fn thief_who_uses_the_second_offer_first_is_found_with_the_next_login() {
     let mut host = host();
@@ -197,6 +204,7 @@ fn thief_who_uses_the_second_offer_first_is_found_with_the_next_login() {
     assert_eq!(host.call("GET", CALL).code(), "session_ended");
 }
 
+// claim: handler-64
 #[test]
 fn bound_session_gets_no_offer_ten_minutes_later() {
     let mut host = host();
@@ -209,6 +217,7 @@ fn bound_session_gets_no_offer_ten_minutes_later() {
 }
 
 /// Two tabs sign in, and the registration of the first session arrives after the second login.
+// claim: handler-64
 #[test]
 fn registration_of_another_session_keeps_the_second_offer() {
     for fails in [false, true] {

@@ -28,6 +28,7 @@ fn failed_registration(host: &mut Host, offer: &Offer) -> String {
     host.browser.get(UNBOUND).unwrap().value.clone()
 }
 
+// claim: handler-63
 #[test]
 fn logout_of_an_ended_session_gives_no_id_token_without_the_bound_cookie() {
     for is_thief in [true, false] {
@@ -49,6 +50,7 @@ fn logout_of_an_ended_session_gives_no_id_token_without_the_bound_cookie() {
     }
 }
 
+// claim: handler-64
 #[test]
 fn copied_cookie_gets_no_offer_by_pretending_a_failure() {
     let mut host = Host::with(&binding("if-supported"));
@@ -79,6 +81,7 @@ fn copied_cookie_gets_no_offer_by_pretending_a_failure() {
     assert!(Offer::of(&response).is_some(), "a control");
 }
 
+// claim: handler-63
 #[test]
 fn binding_returns_after_the_store_has_lost_it() {
     let mut host = Host::with(&binding("if-supported"));
@@ -100,6 +103,7 @@ fn binding_returns_after_the_store_has_lost_it() {
     assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
 }
 
+// claim: handler-63
 #[test]
 fn refresh_of_a_copy_does_not_release_the_session() {
     let mut host = Host::with(&binding("if-supported"));
@@ -124,6 +128,7 @@ fn refresh_of_a_copy_does_not_release_the_session() {
     assert_eq!(call_as(&mut host, &later).code(), "bound_cookie_missing");
 }
 
+// claim: handler-63
 #[test]
 fn renewal_restores_the_binding_of_a_stored_session() {
     let config = json!({ "session": { "bind": "if-supported", "storage": "in-store" } });
@@ -147,6 +152,7 @@ fn renewal_restores_the_binding_of_a_stored_session() {
     assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
 }
 
+// claim: handler-63
 #[test]
 fn required_lets_no_unbound_copy_end_the_session_during_an_outage() {
     let mut host = Host::with(&binding("required"));
@@ -164,6 +170,7 @@ fn required_lets_no_unbound_copy_end_the_session_during_an_outage() {
     assert_eq!(host.call("GET", CALL).status(), 200);
 }
 
+// claim: handler-64
 #[test]
 fn repeated_registration_opens_no_second_window() {
     let mut host = Host::with(&binding("if-supported"));
@@ -188,6 +195,7 @@ const fn is_write(effect: &Effect) -> bool {
     matches!(effect, Effect::Swap { .. })
 }
 
+// claim: handler-64
 #[test]
 fn parallel_registrations_of_two_keys_end_the_session() {
     let mut host = Host::with(&binding("if-supported"));
@@ -202,6 +210,7 @@ fn parallel_registrations_of_two_keys_end_the_session() {
     assert_eq!(host.call("GET", CALL).code(), "session_ended");
 }
 
+// claim: handler-64
 #[test]
 fn session_ends_although_it_is_bound_during_the_logout() {
     for storage in ["sealed-in-cookie", "in-store"] {
@@ -228,6 +237,7 @@ fn session_ends_although_it_is_bound_during_the_logout() {
     }
 }
 
+// claim: handler-63
 #[test]
 fn isolate_keeps_a_binding_that_a_later_record_does_not_have() {
     let mut host = Host::with(&binding("if-supported"));
@@ -258,6 +268,7 @@ fn isolate_keeps_a_binding_that_a_later_record_does_not_have() {
     assert_eq!(answered.code(), "bound_cookie_missing");
 }
 
+// claim: handler-63
 #[test]
 fn uncommitted_refresh_keeps_the_binding() {
     let mut host = Host::with(&binding("if-supported"));
@@ -291,6 +302,7 @@ fn logout_gives_id_token(host: &mut Host) -> bool {
     location(&response).contains("id_token_hint=ey")
 }
 
+// claim: handler-63
 #[test]
 fn copy_from_before_the_binding_gets_no_id_token_after_the_end() {
     for is_bound in [true, false] {
@@ -320,6 +332,7 @@ fn copy_from_before_the_binding_gets_no_id_token_after_the_end() {
     }
 }
 
+// claim: handler-63
 #[test]
 fn copy_from_before_the_binding_gets_no_id_token_after_a_back_channel_logout() {
     let mut host = Host::with(&binding("if-supported"));
@@ -335,6 +348,7 @@ fn copy_from_before_the_binding_gets_no_id_token_after_a_back_channel_logout() {
     assert!(!logout_gives_id_token(&mut host));
 }
 
+// claim: handler-63
 #[test]
 fn required_tells_an_unbound_copy_no_user() {
     for is_late in [true, false] {
@@ -350,6 +364,7 @@ fn required_tells_an_unbound_copy_no_user() {
     }
 }
 
+// claim: handler-63
 #[test]
 fn binding_restored_during_the_refresh_of_a_copy_is_kept() {
     let mut host = Host::with(&binding("if-supported"));
@@ -384,6 +399,7 @@ fn binding_restored_during_the_refresh_of_a_copy_is_kept() {
     assert_eq!(call_as(&mut host, &thief).code(), "bound_cookie_missing");
 }
 
+// claim: handler-63
 #[test]
 fn copy_at_a_limit_that_a_new_process_sees_first_ends_nothing() {
     for storage in ["sealed-in-cookie", "in-store"] {
@@ -407,6 +423,7 @@ fn copy_at_a_limit_that_a_new_process_sees_first_ends_nothing() {
     }
 }
 
+// claim: handler-63
 #[test]
 fn end_that_is_cached_during_the_binding_keeps_the_binding() {
     let config = json!({ "session": { "bind": "if-supported", "recheck": 60 } });
@@ -425,6 +442,7 @@ fn end_that_is_cached_during_the_binding_keeps_the_binding() {
     assert!(!logout_gives_id_token(&mut host));
 }
 
+// claim: handler-63
 #[test]
 fn cookie_of_a_session_that_is_bound_during_its_refresh_has_the_binding() {
     let mut host = Host::with(&binding("if-supported"));
@@ -452,6 +470,7 @@ fn cookie_of_a_session_that_is_bound_during_its_refresh_has_the_binding() {
     assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
 }
 
+// claim: handler-63
 #[test]
 fn copy_with_an_expired_token_gets_no_id_token_during_an_outage() {
     for is_expired in [true, false] {

@@ -46,6 +46,7 @@ fn callback_creates_session_and_clears_login_cookie() {
     assert!(host.faults().is_empty());
 }
 
+// claim: handler-8
 #[test]
 fn response_is_accepted_once() {
     let mut host = Host::new();
@@ -117,6 +118,7 @@ fn refused_code_is_an_error_despite_an_earlier_session() {
     assert_eq!(host.faults(), [Code::CodeRejected]);
 }
 
+// claim: handler-3, handler-8
 #[test]
 fn callback_works_only_in_the_same_browser() {
     let mut host = Host::new();
@@ -134,6 +136,7 @@ fn callback_works_only_in_the_same_browser() {
     assert_eq!(host.arrive(&back).status, 303);
 }
 
+// claim: handler-8
 #[test]
 fn callback_matches_only_its_own_login() {
     let mut host = Host::new();
@@ -147,6 +150,7 @@ fn callback_matches_only_its_own_login() {
     assert_eq!(host.browser.count(COOKIE), host.browser.count(LOGIN_COOKIE));
 }
 
+// claim: handler-8
 #[test]
 fn login_cookie_opens_only_under_own_name() {
     let mut host = Host::new();
@@ -407,6 +411,7 @@ fn id_token_of_another_login_is_refused() {
     assert_eq!(host.faults(), [Code::IdTokenInvalid]);
 }
 
+// claim: handler-9
 #[test]
 fn each_login_gets_a_new_session_id() {
     let mut host = Host::signed_in();
@@ -426,6 +431,7 @@ fn end_of_ann(reason: EndReason) -> (EndReason, String) {
     (reason, "ann".to_owned())
 }
 
+// claim: handler-10
 #[test]
 fn login_ends_session_of_another_user() {
     for (subject, reason, revoked) in [
@@ -476,6 +482,7 @@ fn strict_cookie_is_sent_after_own_page() {
     assert_eq!(host.session()["claims"]["sub"], "ann");
 }
 
+// claim: handler-10
 #[test]
 fn next_login_ends_session_with_strict_cookie() {
     for (subject, reason, revoked) in [

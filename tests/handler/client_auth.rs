@@ -117,6 +117,7 @@ fn public_client_sends_only_its_id() {
     }
 }
 
+// claim: handler-43
 #[test]
 fn client_assertion_has_required_claims() {
     let key = Pair::generate();

@@ -154,6 +154,7 @@ fn demand_for_more_scope_offers_no_login() {
     assert_eq!(error["login"], Value::Null);
 }
 
+// claim: handler-33
 #[test]
 fn demand_that_contains_token_is_hidden() {
     let mut host = Host::signed_in_with(&routes(&json!({ "stepUp": true })));

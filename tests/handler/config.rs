@@ -83,6 +83,7 @@ fn a_missing_object_is_one_problem() {
     assert_eq!(message.lines().count(), 1, "{message}");
 }
 
+// claim: handler-61
 #[test]
 fn config_errors_name_option_without_secrets() {
     let secret = "hunter2hunter2";
@@ -332,6 +333,7 @@ fn routes_do_not_hide_own_endpoints() {
     assert_eq!(host.upstream.len(), 1);
 }
 
+// claim: handler-61
 #[test]
 fn config_debug_output_has_no_secrets() {
     let auth = json!({ "client": { "id": "web", "auth": { "method": "client_secret_post", "secret": "hunter2" } } });

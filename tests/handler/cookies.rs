@@ -93,6 +93,7 @@ fn loopback_http_cookies_have_no_prefix() {
     }
 }
 
+// claim: handler-26
 #[test]
 fn plain_http_off_loopback_is_refused() {
     for origin in [
@@ -116,6 +117,7 @@ fn plain_http_off_loopback_is_refused() {
     );
 }
 
+// claim: handler-16
 #[test]
 fn two_cookies_with_one_name_are_ignored() {
     let mut host = Host::signed_in();
@@ -155,6 +157,7 @@ fn similar_cookie_names_are_ignored() {
     assert!(host.faults().is_empty());
 }
 
+// claim: handler-19
 #[test]
 fn tampered_cookie_does_not_open() {
     let mut host = Host::signed_in();
@@ -203,6 +206,7 @@ fn tampered_cookie_does_not_open() {
     assert_eq!(host.session()["claims"]["sub"], "ann");
 }
 
+// claim: handler-19
 #[test]
 fn sealed_value_opens_only_for_its_purpose() {
     let mut host = Host::new();
@@ -246,6 +250,7 @@ fn cookie_of_another_name_does_not_open() {
     }
 }
 
+// claim: handler-25
 #[test]
 fn sessions_survive_key_replacement() {
     let ring = |keys: &[&str]| json!({ "cookie": { "keys": keys } });
@@ -309,6 +314,7 @@ fn keys_may_be_one_string() {
     assert!(host.session().is_object());
 }
 
+// claim: handler-31
 #[test]
 fn session_of_another_provider_does_not_open() {
     for change in [
@@ -353,6 +359,7 @@ fn pieces(host: &Host) -> [String; 2] {
     })
 }
 
+// claim: handler-19
 #[test]
 fn incomplete_cookie_pieces_are_ignored() {
     let mut host = with_long_tokens(2000);
@@ -477,6 +484,7 @@ fn cookie_of_stored_session_has_only_its_id() {
     assert!(host.session().is_null());
 }
 
+// claim: handler-60
 #[test]
 fn record_opens_only_for_its_session() {
     let mut host = Host::with(&json!({ "session": { "storage": "in-store" } }));

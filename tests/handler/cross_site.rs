@@ -79,6 +79,7 @@ fn endpoints() -> [(&'static str, &'static str); 6] {
     ]
 }
 
+// claim: handler-6
 #[test]
 fn control_app_script_gets_a_response() {
     for (method, path) in endpoints() {
@@ -107,6 +108,7 @@ fn control_app_script_gets_a_response() {
     }
 }
 
+// claim: handler-6
 #[test]
 fn requests_not_by_app_script_are_refused() {
     for (method, path) in endpoints() {
@@ -129,6 +131,7 @@ fn requests_not_by_app_script_are_refused() {
 }
 
 /// With `Referrer-Policy: no-referrer`, requests of the app have `Origin: null`.
+// claim: handler-6
 #[test]
 fn null_origin_is_that_of_the_app_with_a_same_origin_site_only() {
     for (method, path) in endpoints() {
@@ -149,6 +152,7 @@ fn null_origin_is_that_of_the_app_with_a_same_origin_site_only() {
     }
 }
 
+// claim: handler-6
 #[test]
 fn cross_site_forms_and_images_reach_no_upstream() {
     for (what, method, mode, dest) in [
@@ -190,6 +194,7 @@ fn cross_site_forms_and_images_reach_no_upstream() {
     }
 }
 
+// claim: handler-6
 #[test]
 fn only_app_forms_may_log_out() {
     for (what, origin, site, status) in [
@@ -237,6 +242,7 @@ fn only_app_forms_may_log_out() {
     }
 }
 
+// claim: handler-7
 #[test]
 fn socket_requires_the_app_origin() {
     for (what, changes, status) in [
@@ -305,6 +311,7 @@ fn only_websocket_upgrades_pass() {
     assert!(!host.upstream[0].is_upgrade);
 }
 
+// claim: handler-5
 #[test]
 fn header_alone_does_not_allow_any_destination() {
     // A service worker of the app may add the header `X-Strongroom` to every request of a page.

@@ -166,6 +166,7 @@ fn provider_nonce_is_retried_once() {
     }
 }
 
+// claim: end-11
 #[test]
 fn refused_proof_is_made_again_with_the_providers_time() {
     for (ahead, requests) in [(7200, 2), (0, 1)] {
@@ -402,6 +403,7 @@ fn changing_dpop_option_requires_new_login() {
     }
 }
 
+// claim: handler-35
 #[test]
 fn dpop_key_is_not_readable_in_cookies() {
     let mut host = new();

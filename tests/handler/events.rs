@@ -328,6 +328,7 @@ fn store_that_only_reads_is_down_until_it_takes_a_write() {
     assert_eq!(outages.len(), 2, "{outages:?}");
 }
 
+// claim: handler-61
 #[test]
 fn cause_with_more_than_a_name_is_not_logged() {
     for cause in ["a\nb", "caf\u{e9}", &"x".repeat(121)] {

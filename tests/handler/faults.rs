@@ -38,6 +38,7 @@ fn shown(answered: &Answered) -> String {
     }
 }
 
+// claim: handler-36
 #[test]
 fn every_failure_gets_a_response_without_secrets() {
     for dpop in [false, true] {
@@ -106,6 +107,7 @@ fn control_finds_each_secret_in_its_place() {
     }
 }
 
+// claim: handler-49
 #[test]
 fn sessions_survive_transient_failures() {
     for storage in ["sealed-in-cookie", "in-store"] {
@@ -156,6 +158,7 @@ fn malformed_url_is_bad_request() {
     }
 }
 
+// claim: handler-36
 #[test]
 fn unusual_requests_get_responses() {
     let long = "x".repeat(200_000);

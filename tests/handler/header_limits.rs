@@ -66,6 +66,7 @@ fn response_without_warning_fits_the_smallest_buffer() {
     assert!((3400..=RESPONSE).contains(&longest), "{longest}");
 }
 
+// claim: handler-28
 #[test]
 fn session_of_three_cookies_is_an_error_that_names_the_option() {
     let (mut longest, mut shortest_error) = (0, usize::MAX);
@@ -86,6 +87,7 @@ fn session_of_three_cookies_is_an_error_that_names_the_option() {
 }
 
 /// Whatever a browser does, its cookies stay below the limit, and a login begins and a logout works.
+// claim: handler-28
 #[test]
 fn user_is_never_locked_out() {
     for changes in [

@@ -38,6 +38,7 @@ fn assert_is_whole(pattern: &Value, names: &[&str]) {
     }
 }
 
+// claim: handler-30
 #[test]
 fn removes_auth_and_routing_headers_from_requests() {
     let names: Vec<&str> = [FIXED, TRUSTED, CREDENTIALS, HANDLERS_OWN].concat();
@@ -83,6 +84,7 @@ fn useful_request_headers_are_forwarded() {
     }
 }
 
+// claim: handler-5, handler-74
 #[test]
 fn removes_upstream_headers_that_affect_app_origin() {
     let names = [
@@ -187,6 +189,7 @@ fn useful_response_headers_are_forwarded() {
     }
 }
 
+// claim: handler-5
 #[test]
 fn no_response_is_stored_sniffed_framed_or_run() {
     let policy = read();
@@ -235,6 +238,7 @@ fn changes(route: &Value) -> (String, String) {
     (sent.keep, sent.remove)
 }
 
+// claim: handler-30
 #[test]
 fn routes_can_allow_and_deny_headers() {
     let upstream = "https://api.example.com/";
@@ -249,6 +253,7 @@ fn routes_can_allow_and_deny_headers() {
     assert_eq!(remove, "x-trace");
 }
 
+// claim: handler-33
 #[test]
 fn removes_ranges_where_bodies_are_searched() {
     let route = |more: Value| {

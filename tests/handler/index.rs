@@ -174,6 +174,7 @@ fn failure_of_the_list_keeps_no_session_from_the_coordinator() {
     assert!(host.effects.iter().any(|effect| effect == "Read"));
 }
 
+// claim: handler-72
 #[test]
 fn index_is_sealed_and_needs_admin() {
     let mut host = Host::signed_in_with(&admin(STORAGES[0]));
@@ -288,6 +289,7 @@ fn users_ends_leave_no_lines_in_the_log() {
     assert!(!host.events.iter().any(is_line), "{:?}", host.events);
 }
 
+// claim: handler-72
 #[test]
 fn page_ends_only_sessions_of_its_user() {
     let mut host = Host::signed_in_with(&admin(STORAGES[0]));
@@ -308,6 +310,7 @@ fn page_ends_only_sessions_of_its_user() {
     assert!(end_of(&mut host).is_null());
 }
 
+// claim: handler-72
 #[test]
 fn list_on_a_page_needs_admin_a_session_and_a_script_of_the_app() {
     let mut host = Host::signed_in();

@@ -140,6 +140,7 @@ fn control_login_returns_to_previous_page() {
     }
 }
 
+// claim: handler-17
 #[test]
 fn login_returns_only_to_the_app() {
     let base = Url::parse(APP).unwrap();
@@ -301,6 +302,7 @@ fn eight_logins(host: &mut Host, path: &str) -> Vec<String> {
     backs
 }
 
+// claim: handler-8
 #[test]
 fn login_whose_cookie_made_room_for_others_begins_again() {
     let mut host = Host::new();
@@ -316,6 +318,7 @@ fn login_whose_cookie_made_room_for_others_begins_again() {
     assert_eq!(location(&host.arrive(&backs[7])), "/orders");
 }
 
+// claim: handler-8
 #[test]
 fn login_begins_again_once() {
     let mut host = Host::new();
@@ -326,6 +329,7 @@ fn login_begins_again_once() {
     assert_eq!(host.arrive(&back).status, 400);
 }
 
+// claim: handler-8
 #[test]
 fn user_who_has_signed_out_clicks_before_a_login_begins_again() {
     let mut host = Host::signed_in();
@@ -339,6 +343,7 @@ fn user_who_has_signed_out_clicks_before_a_login_begins_again() {
     );
 }
 
+// claim: handler-8
 #[test]
 fn unknown_login_stays_unknown() {
     let lose_others = |host: &mut Host| {
@@ -388,6 +393,7 @@ fn missing_cookies_are_named() {
     }
 }
 
+// claim: handler-16
 #[test]
 fn malformed_login_cookie_name_is_not_echoed() {
     let mut host = Host::new();

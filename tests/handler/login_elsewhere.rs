@@ -106,6 +106,7 @@ fn form_of_a_portal_signs_the_user_in() {
     }
 }
 
+// claim: handler-18
 #[test]
 fn session_is_kept() {
     for config in kinds() {
@@ -137,6 +138,7 @@ fn kept_session_gets_its_new_cookie() {
     assert!(cookie.starts_with(COOKIE), "{cookie}");
 }
 
+// claim: handler-18
 #[test]
 fn repetition_of_another_site_does_not_count() {
     let [_, strict] = kinds();
@@ -173,6 +175,7 @@ fn link(response: &OwnResponse) -> String {
     rest.split_once('"').unwrap().0.replace("&amp;", "&")
 }
 
+// claim: handler-18
 #[test]
 fn signed_out_user_is_asked() {
     for config in kinds() {
@@ -228,6 +231,7 @@ fn other_issuer_is_refused() {
     }
 }
 
+// claim: handler-18
 #[test]
 fn targets_outside_the_apps_pages_are_dropped() {
     for target in [

@@ -32,6 +32,7 @@ fn stored_in(storage: &str) -> Value {
 
 const STORAGES: [&str; 2] = ["sealed-in-cookie", "in-store"];
 
+// claim: handler-27
 #[test]
 fn session_is_valid_only_at_the_host_of_its_login() {
     for storage in STORAGES {
@@ -67,6 +68,7 @@ fn sessions_at_other_hosts_cause_one_line_a_minute() {
 }
 
 /// A proxy in front of the handler ends TLS and listens at another port.
+// claim: handler-27
 #[test]
 fn session_is_valid_behind_a_proxy() {
     let mut host = Host::signed_in();
@@ -91,6 +93,7 @@ fn session_is_valid_behind_a_proxy() {
 }
 
 /// A server that renders pages may call the handler at an internal address, with the browser's cookie.
+// claim: handler-27
 #[test]
 fn origin_makes_internal_addresses_valid() {
     for storage in STORAGES {
@@ -106,6 +109,7 @@ fn origin_makes_internal_addresses_valid() {
 }
 
 /// With `origin`, a session does not have the host of its login.
+// claim: handler-27
 #[test]
 fn session_without_a_host_is_refused() {
     for storage in STORAGES {

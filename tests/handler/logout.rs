@@ -46,6 +46,7 @@ fn logout_ends_the_session_everywhere() {
     }
 }
 
+// claim: handler-1
 #[test]
 fn id_token_is_not_readable_by_scripts() {
     let mut host = Host::signed_in();
@@ -312,6 +313,7 @@ fn logout_of_unreadable_session_asks_to_retry() {
     assert!(host.session().is_null());
 }
 
+// claim: end-24
 #[test]
 fn unconfirmed_revocation_is_reported_and_logged() {
     let refused = provider::json(400, r#"{"error":"unsupported_token_type"}"#);

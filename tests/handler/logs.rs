@@ -292,6 +292,7 @@ fn logout_tells_whether_a_session_ended() {
 }
 
 /// A client may put a user's name or address into whatever it sends.
+// claim: handler-61
 #[test]
 fn log_quotes_nothing_that_a_client_chose() {
     const NAME: &str = "alice-of-example";

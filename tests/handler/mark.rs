@@ -80,6 +80,7 @@ fn open(host: &mut Host, path: &str, from: Source) -> OwnResponse {
     }
 }
 
+// claim: handler-12, handler-18
 #[test]
 fn redirect_of_the_app_reaches_no_route() {
     for config in kinds() {
@@ -104,6 +105,7 @@ fn redirect_of_the_app_reaches_no_route() {
     }
 }
 
+// claim: handler-12
 #[test]
 fn path_that_a_proxy_decodes_reaches_no_route() {
     for config in kinds() {
@@ -130,6 +132,7 @@ fn path_with_an_escaped_slash_is_not_returned_to() {
     }
 }
 
+// claim: handler-12
 #[test]
 fn mark_outlasts_slow_users() {
     for config in kinds() {
@@ -158,6 +161,7 @@ fn mark_outlasts_slow_users() {
 
 /// A provider on the app's own origin turns the navigation of another site into one of the app's origin, with the
 /// user's click on the provider's form.
+// claim: handler-12
 #[test]
 fn click_at_a_provider_on_the_apps_origin_reaches_no_route() {
     for config in kinds() {
@@ -173,6 +177,7 @@ fn click_at_a_provider_on_the_apps_origin_reaches_no_route() {
 }
 
 /// A user may click while a page of the handler forwards the browser.
+// claim: handler-12
 #[test]
 fn click_on_a_forwarding_page_reaches_no_route() {
     for config in kinds() {
@@ -203,6 +208,7 @@ fn click_on_a_forwarding_page_reaches_no_route() {
     }
 }
 
+// claim: handler-12
 #[test]
 fn failed_logins_set_the_mark_too() {
     for config in kinds() {
@@ -257,6 +263,7 @@ fn logins_of_the_app_set_no_mark() {
 
 /// Two handlers of one host have cookies with different names. A login at the first handler, whose pages make a navigation
 /// one of the app's origin, must not lead to a route of the second one.
+// claim: handler-12
 #[test]
 fn login_at_another_handler_of_the_host_reaches_no_route() {
     let second = |same_site| {
@@ -318,6 +325,7 @@ fn click_that_begins_a_login_ends_the_mark() {
     assert_eq!(without_click(&link_in(&host.arrive(&back))), ROUTE);
 }
 
+// claim: handler-12
 #[test]
 fn click_that_answers_another_site_keeps_the_mark() {
     for config in kinds() {
@@ -355,6 +363,7 @@ fn link_of_the_handler_works_without_signs_of_clicks() {
     }
 }
 
+// claim: handler-12
 #[test]
 fn link_of_the_handler_works_once() {
     let mut host = Host::new();
@@ -368,6 +377,7 @@ fn link_of_the_handler_works_once() {
     assert_eq!(host.upstream.len(), 1);
 }
 
+// claim: handler-12
 #[test]
 fn link_of_the_handler_is_bound_to_browser_address_and_key() {
     let mut host = Host::new();

@@ -81,6 +81,7 @@ fn five_kinds_of_elements_get_their_types() {
     }
 }
 
+// claim: handler-73
 #[test]
 fn response_of_another_type_is_refused() {
     for (dest, kind) in [
@@ -112,6 +113,7 @@ fn errors_and_unchanged_responses_need_no_type() {
     }
 }
 
+// claim: handler-73
 #[test]
 fn only_an_element_of_the_apps_own_page_is_served() {
     type Change = fn(&mut Request);
@@ -173,6 +175,7 @@ fn element_of_a_prerendered_page_is_served() {
     }
 }
 
+// claim: handler-73
 #[test]
 fn element_changes_nothing() {
     for method in ["POST", "PUT", "DELETE"] {
@@ -186,6 +189,7 @@ fn element_changes_nothing() {
     }
 }
 
+// claim: handler-73
 #[test]
 fn other_routes_refuse_elements() {
     let mut host = signed_in();
@@ -239,6 +243,7 @@ fn element_is_no_activity() {
     }
 }
 
+// claim: handler-73
 #[test]
 fn media_needs_a_route_that_only_reads() {
     let error = |more: &Value| {

@@ -43,6 +43,7 @@ fn from_outside() -> [(Value, Source); 4] {
     ]
 }
 
+// claim: handler-11
 #[test]
 fn login_from_outside_the_app_ends_on_a_link() {
     for (config, source) in from_outside() {
@@ -89,6 +90,7 @@ fn login_from_outside_the_app_waits_at_each_spelling_of_a_route() {
     }
 }
 
+// claim: handler-11
 #[test]
 fn login_from_outside_the_app_leads_to_no_other_login() {
     for (config, source) in from_outside() {
@@ -131,6 +133,7 @@ fn login_of_the_app_forwards_to_a_route() {
     assert_eq!(refreshed_to(&host.arrive(&back)), "/api/files/a");
 }
 
+// claim: handler-11
 #[test]
 fn failed_login_from_outside_is_repeated_as_such() {
     let own = "/auth/login?returnTo=%2Fapi%2Ffiles%2Fa";
@@ -191,6 +194,7 @@ fn return_path_too_long_for_a_cookie_is_dropped() {
     }
 }
 
+// claim: handler-11
 #[test]
 fn only_navigation_from_the_app_carries_a_token() {
     let strict = json!({ "cookie": { "keys": [crate::host::KEYS[0]], "sameSite": "strict" } });
@@ -262,6 +266,7 @@ fn link_shows_only_the_beginning_of_long_paths() {
     }
 }
 
+// claim: handler-11
 #[test]
 fn window_opener_loses_pages_that_wait_for_clicks() {
     let policy = |response: &OwnResponse| {
@@ -282,6 +287,7 @@ fn window_opener_loses_pages_that_wait_for_clicks() {
 }
 
 /// A site that opens a route in a window could otherwise see by `window.closed` if the user is signed in.
+// claim: handler-13
 #[test]
 fn window_opener_cannot_tell_if_the_user_is_signed_in() {
     let policy =
@@ -312,6 +318,7 @@ fn window_opener_cannot_tell_if_the_user_is_signed_in() {
 
 /// Script in a page of the app could otherwise read the response to an attacker's login in a window: no response of the
 /// handler at this address may be a document to which that page has a reference.
+// claim: handler-4
 #[test]
 fn window_opener_reads_no_response_to_an_attackers_login() {
     let is_severed = |answered: Answered| {
@@ -355,6 +362,7 @@ fn window_opener_reads_no_response_to_an_attackers_login() {
     }
 }
 
+// claim: handler-57
 #[test]
 fn post_is_not_a_navigation() {
     for signed_in in [true, false] {

@@ -80,6 +80,7 @@ fn options_of_an_order_are_checked() {
     );
 }
 
+// claim: handler-69
 #[test]
 fn order_is_one_line_of_the_log_without_the_user() {
     let mut host = Host::new();
@@ -98,6 +99,7 @@ fn order_is_one_line_of_the_log_without_the_user() {
     assert!(!message.contains("ann"));
 }
 
+// claim: handler-69
 #[test]
 fn store_contains_who_and_why_only_sealed() {
     let mut host = Host::signed_in_with(&admin());
@@ -152,6 +154,7 @@ pub(crate) fn replace(host: &mut Host, kind: &str, change: impl Fn(&str) -> Stri
     assert_eq!(count, 1);
 }
 
+// claim: handler-68
 #[test]
 fn order_that_cannot_be_opened_ends_what_began_before_and_no_later_login() {
     for storage in ["sealed-in-cookie", "in-store"] {
@@ -231,6 +234,7 @@ fn with_keys(host: &mut Host, keys: &[&str]) {
     host.restart(&json!({ "cookie": { "keys": keys } }));
 }
 
+// claim: handler-68
 #[test]
 fn login_after_an_order_survives_with_different_keyrings() {
     for storage in ["sealed-in-cookie", "in-store"] {

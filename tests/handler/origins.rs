@@ -130,6 +130,7 @@ fn host_decides_which_origin_a_request_has() {
     }
 }
 
+// claim: handler-67
 #[test]
 fn unlisted_host_is_misdirected() {
     for unlisted in UNLISTED {
@@ -185,6 +186,7 @@ fn app_handles_its_own_paths_at_unlisted_hosts() {
     assert_eq!(host.faults(), []);
 }
 
+// claim: handler-67
 #[test]
 fn session_is_valid_only_at_the_origin_of_its_login() {
     for storage in ["sealed-in-cookie", "in-store"] {
@@ -214,6 +216,7 @@ fn session_is_valid_only_at_the_origin_of_its_login() {
     }
 }
 
+// claim: handler-67
 #[test]
 fn scripts_and_forms_come_from_the_matched_origin() {
     let mut host = Host::with(&origins());
@@ -235,6 +238,7 @@ fn scripts_and_forms_come_from_the_matched_origin() {
     assert!(session_at(&mut host, A).is_object());
 }
 
+// claim: handler-67
 #[test]
 fn login_returns_to_the_matched_origin() {
     let mut host = Host::with(&origins());
@@ -321,6 +325,7 @@ fn control_one_string_serves_any_host() {
     }
 }
 
+// claim: handler-67
 #[test]
 fn invalid_entry_is_named_with_its_fix() {
     let star = "whole first label";

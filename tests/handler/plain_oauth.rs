@@ -76,6 +76,7 @@ fn login_requests_no_scope_by_default() {
     assert!(!query.contains("scope="), "{query}");
 }
 
+// claim: network-5
 #[test]
 fn cookie_does_not_open_after_a_change_of_identity() {
     let mut host = host_with(&named(), &json!({ "user_id": "ann" }));

@@ -15,6 +15,7 @@ fn prefetch(host: &mut Host, url: &str, purpose: &str) -> Answered {
     host.request(request)
 }
 
+// claim: handler-14
 #[test]
 fn prefetch_begins_no_login() {
     for purpose in [
@@ -53,6 +54,7 @@ fn control_sixth_login_replaces_the_oldest() {
     assert!(location(&host.arrive(&open[0])).starts_with(ISSUER));
 }
 
+// claim: handler-14
 #[test]
 fn prefetch_uses_up_neither_a_login_nor_a_logout() {
     let mut host = Host::new();
@@ -66,6 +68,7 @@ fn prefetch_uses_up_neither_a_login_nor_a_logout() {
     assert!(location(&response).starts_with("https://id.example.com/logout"));
 }
 
+// claim: handler-14
 #[test]
 fn prefetch_of_a_route_gets_no_token() {
     let mut host = Host::signed_in();

@@ -45,6 +45,7 @@ fn session_without_a_refresh_has_one_token() {
     assert_eq!(others(&mut host), "");
 }
 
+// claim: handler-34
 #[test]
 fn previous_token_is_searched_for_until_it_expires() {
     let mut host = refreshed();
@@ -61,6 +62,7 @@ fn stored_sessions_have_a_previous_token() {
     assert_eq!(others(&mut host), first(&host));
 }
 
+// claim: handler-34
 #[test]
 fn refused_token_is_searched_for_at_once() {
     let mut host = Host::signed_in();
@@ -75,6 +77,7 @@ fn refused_token_is_searched_for_at_once() {
     assert_eq!(others(&mut host), first(&host));
 }
 
+// claim: handler-34
 #[test]
 fn other_isolates_read_previous_token_from_record() {
     let mut host = refreshed();
@@ -93,6 +96,7 @@ fn search_for_previous_token_needs_no_read() {
     assert_eq!(host.count("Read"), 0);
 }
 
+// claim: handler-34
 #[test]
 fn isolate_without_the_record_misses_previous_token() {
     // docs/security-claims.md names this gap: the coordinator is down, and the isolate has not read the record yet.
@@ -102,6 +106,7 @@ fn isolate_without_the_record_misses_previous_token() {
     assert_eq!(others(&mut host), "");
 }
 
+// claim: handler-34
 #[test]
 fn second_refresh_forgets_the_first_token() {
     // docs/security-claims.md names this gap: two refreshes within the lifetime of a token.
@@ -119,6 +124,7 @@ fn second_refresh_forgets_the_first_token() {
     assert_eq!(others(&mut host), second(&host));
 }
 
+// claim: handler-34
 #[test]
 fn cookie_does_not_contain_the_previous_token() {
     let mut host = refreshed();
@@ -147,6 +153,7 @@ fn expired_previous_token_leaves_the_record() {
     assert!(record.contains(&second(&host)) && !record.contains(&first(&host)));
 }
 
+// claim: handler-34
 #[test]
 fn logout_removes_both_tokens_from_the_record() {
     let mut host = refreshed();
@@ -181,6 +188,7 @@ fn long_previous_token_does_not_prevent_a_refresh() {
     );
 }
 
+// claim: handler-34
 #[test]
 fn demand_with_the_previous_token_is_hidden() {
     let routes =

@@ -48,6 +48,7 @@ fn id_token_fetches_keys_at_most_once() {
     assert_eq!(fetches(&host), 2);
 }
 
+// claim: handler-42
 #[test]
 fn unpublished_key_causes_two_fetches_in_30_seconds() {
     let mut host = Host::signed_in();
@@ -63,6 +64,7 @@ fn unpublished_key_causes_two_fetches_in_30_seconds() {
     }
 }
 
+// claim: handler-42
 #[test]
 fn failed_fetch_is_not_repeated_for_each_login() {
     let mut host = Host::signed_in();
@@ -96,6 +98,7 @@ fn until_keys(host: &mut Host, back: &str) -> (TaskId, Effect) {
     host.run_until(request, |effect| is_waiting(effect) || is_fetch(effect))
 }
 
+// claim: handler-42
 #[test]
 fn logins_share_the_fetch_of_a_new_key() {
     let mut host = Host::signed_in();
@@ -183,6 +186,7 @@ fn login_fetches_keys_if_the_fetch_that_it_awaited_has_failed() {
     assert_eq!(fetches(&host), 3);
 }
 
+// claim: handler-42
 #[test]
 fn logout_token_with_an_unknown_key_spares_young_keys() {
     let mut host = Host::signed_in();

@@ -18,6 +18,7 @@ pub(crate) fn head(status: u16) -> Head {
     }
 }
 
+// claim: handler-30
 #[test]
 fn token_replaces_the_cookie() {
     let mut host = Host::signed_in();
@@ -71,6 +72,7 @@ fn path_after_prefix_is_appended_to_upstream() {
     }
 }
 
+// claim: handler-29
 #[test]
 fn paths_cannot_leave_the_upstream() {
     let within = Url::parse("https://api.example.com/v1/").unwrap();
@@ -247,6 +249,7 @@ fn endpoint_may_have_a_slash_at_its_end() {
     assert_eq!(host.session(), Value::Null);
 }
 
+// claim: handler-29
 #[test]
 fn provider_upstream_gets_no_token_at_own_endpoints() {
     for discovered in [true, false] {
@@ -288,6 +291,7 @@ fn provider_upstream_gets_no_token_at_own_endpoints() {
     }
 }
 
+// claim: handler-29
 #[test]
 fn narrower_route_decides_in_any_spelling() {
     let routes = json!([
@@ -333,6 +337,7 @@ fn names_with_a_percent_sign_reach_the_upstream() {
     );
 }
 
+// claim: handler-29
 #[test]
 fn upstream_gets_no_token_at_known_provider_endpoints() {
     let mut host = Host::with(&json!({
@@ -365,6 +370,7 @@ fn script_without_a_session_gets_401() {
     }
 }
 
+// claim: handler-32
 #[test]
 fn upstream_redirect_is_blocked() {
     for status in [300, 301, 302, 303, 305, 307, 308, 399] {
@@ -653,6 +659,7 @@ fn abandoned_request_does_not_affect_others() {
     assert_eq!(host.request(request).status(), 200);
 }
 
+// claim: handler-36
 #[test]
 fn mismatched_host_reply_fails_cleanly() {
     let config = Config::parse(&configuration(&json!({})).to_string()).unwrap();

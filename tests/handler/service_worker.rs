@@ -52,6 +52,7 @@ fn login_works_through_a_worker() {
     }
 }
 
+// claim: handler-15
 #[test]
 fn worker_makes_no_login_one_of_the_app() {
     let mut host = Host::new();
@@ -63,6 +64,7 @@ fn worker_makes_no_login_one_of_the_app() {
     assert_eq!(go(&mut host, &link_in(&page)).status(), 200);
 }
 
+// claim: handler-15
 #[test]
 fn route_needs_the_link_of_the_handler_each_time() {
     let mut host = Host::signed_in();
@@ -111,6 +113,7 @@ fn assert_names_the_line(response: &OwnResponse, path: &str) {
     assert!(page_of(response).contains(&line), "{}", page_of(response));
 }
 
+// claim: handler-15
 #[test]
 fn replaced_navigation_gets_a_page_that_names_the_line() {
     for (url, path) in [
@@ -144,6 +147,7 @@ fn replaced_navigation_gets_a_page_that_names_the_line() {
     }
 }
 
+// claim: handler-15
 #[test]
 fn form_that_a_worker_passes_on_does_not_log_out() {
     let mut host = Host::signed_in();

@@ -21,6 +21,7 @@ fn session_endpoint_returns_null_without_session() {
     );
 }
 
+// claim: handler-1
 #[test]
 fn page_sees_claims_and_times_only() {
     let mut host = Host::new();
@@ -48,6 +49,7 @@ fn page_sees_claims_and_times_only() {
     }
 }
 
+// claim: handler-2
 #[test]
 fn only_configured_claims_are_shown() {
     let mut host = Host::with(&json!({ "claims": ["roles"] }));
@@ -75,6 +77,7 @@ fn background_requests_do_not_extend_session() {
     }
 }
 
+// claim: handler-24
 #[test]
 fn session_limits_are_named_as_reasons() {
     for (step, times, reason) in [(1800, 1, "idle"), (1799, 25, "absolute")] {
@@ -90,6 +93,7 @@ fn session_limits_are_named_as_reasons() {
     }
 }
 
+// claim: handler-24
 #[test]
 fn copied_cookie_fails_at_session_limit() {
     let mut host = Host::signed_in();
@@ -235,6 +239,7 @@ fn gateway_pages() -> [HttpReply; 4] {
     ]
 }
 
+// claim: end-28
 #[test]
 fn page_of_a_gateway_that_stays_asks_for_the_user() {
     for (page, pause, refreshes) in [
@@ -274,6 +279,7 @@ fn valid_access_token_is_used_while_suspected() {
     assert_eq!(host.session()["state"], "active");
 }
 
+// claim: handler-56
 #[test]
 fn provider_that_asks_to_wait_is_logged() {
     for status in [429, 503] {
@@ -298,6 +304,7 @@ fn provider_that_asks_to_wait_is_logged() {
     }
 }
 
+// claim: handler-56
 #[test]
 fn record_with_unknown_key_is_reported() {
     for storage in ["sealed-in-cookie", "in-store"] {
@@ -335,6 +342,7 @@ fn keeping(storage: &str) -> Value {
     json!({ "session": { "storage": storage } })
 }
 
+// claim: handler-54
 #[test]
 fn storage_change_keeps_sessions() {
     for storage in ["sealed-in-cookie", "in-store"] {
@@ -363,6 +371,7 @@ fn storage_change_keeps_sessions() {
     }
 }
 
+// claim: handler-54
 #[test]
 fn deployments_of_both_storages_serve_one_session() {
     let mut host = Host::signed_in();
@@ -375,6 +384,7 @@ fn deployments_of_both_storages_serve_one_session() {
     assert_eq!(host.provider.sent_to("/token").len(), 1 + 4);
 }
 
+// claim: handler-54
 #[test]
 fn old_sealed_cookie_does_not_end_stored_session() {
     let mut host = Host::signed_in();
@@ -398,6 +408,7 @@ fn old_sealed_cookie_does_not_end_stored_session() {
 }
 
 /// The requests of an open page were sent with the cookie of the session that a second login has ended.
+// claim: handler-22
 #[test]
 fn late_request_of_the_session_before_clears_no_cookie() {
     for storage in ["sealed-in-cookie", "in-store"] {

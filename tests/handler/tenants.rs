@@ -33,6 +33,7 @@ fn every_purpose_names_the_tenant() {
     }
 }
 
+// claim: handler-70
 #[test]
 fn session_is_valid_at_its_own_tenant() {
     let mut host = signed_in_at("one");
@@ -44,6 +45,7 @@ fn session_is_valid_at_its_own_tenant() {
     }
 }
 
+// claim: handler-70
 #[test]
 fn login_of_one_tenant_does_not_end_at_another() {
     for (name, is_valid) in [("two", false), ("one", true)] {
@@ -55,6 +57,7 @@ fn login_of_one_tenant_does_not_end_at_another() {
     }
 }
 
+// claim: handler-70
 #[test]
 fn logout_token_of_one_tenant_ends_no_session_of_another() {
     for (name, is_over) in [("two", false), ("one", true)] {

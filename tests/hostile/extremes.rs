@@ -102,6 +102,7 @@ fn deep_nesting_is_refused_at_the_limit() {
     }
 }
 
+// claim: provider-1
 #[test]
 fn length_limits_are_exact() {
     let padded = |length: usize, frame: &dyn Fn(&str) -> String| {

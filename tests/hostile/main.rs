@@ -62,22 +62,33 @@ macro_rules! mutations_of {
 }
 
 mutations_of! {
+    // claim: site-3
     callback: MUTATIONS,
     challenge: MUTATIONS,
     edge_cookie: MUTATIONS,
     edge_logout: MUTATIONS,
     edge_record: MUTATIONS,
     edge_session: MUTATIONS,
+    // claim: script-7
     egress: MUTATIONS,
     form: MUTATIONS,
+    // claim: provider-1
     id_token: MUTATIONS,
+    // claim: provider-1
     json: MUTATIONS,
+    // claim: provider-1
     jwks: MUTATIONS,
+    // claim: provider-1
     jwt: MUTATIONS,
+    // claim: device-5
     kept: MUTATIONS,
+    // claim: provider-1
     metadata: MUTATIONS,
+    // claim: api-4
     reflection: MUTATIONS,
     socket: MUTATIONS,
+    // claim: provider-1, end-1
     token_reply: MUTATIONS,
+    // claim: script-3, api-3
     vault: MUTATIONS / 8,
 }

@@ -215,6 +215,7 @@ fn through(token: &str, body: &[u8], dice: &mut Dice, pauses: bool) -> (Vec<u8>,
     (given, false)
 }
 
+// claim: api-4
 #[test]
 fn tokens_are_found_in_each_encoding_and_any_chunks() {
     let mut dice = Dice::new(7);
@@ -246,6 +247,7 @@ fn tokens_are_found_in_each_encoding_and_any_chunks() {
 }
 
 /// These spellings are named as not covered in `docs/security-claims.md` and `docs/reflection.md`.
+// claim: api-4
 #[test]
 fn other_spellings_are_not_found() {
     let token = "Kz8mXK1EalYznwHLCoMi1fBAo4Ljpz";
@@ -270,6 +272,7 @@ fn other_spellings_are_not_found() {
     assert!(is_found(token) && is_found(&each(|code| format!("&#{code};"))));
 }
 
+// claim: api-4
 #[test]
 fn other_bytes_arrive_unchanged() {
     let mut dice = Dice::new(8);

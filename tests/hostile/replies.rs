@@ -145,6 +145,7 @@ fn missing_and_empty_members_differ() {
     assert_useless(&issued("access_token", ""), "no access token");
 }
 
+// claim: network-2
 #[test]
 fn invalid_responses_yield_no_tokens() {
     let good = r#"{"access_token":"at","token_type":"Bearer"}"#;

@@ -151,6 +151,7 @@ fn control_valid_token_is_accepted() {
     assert_eq!(fate(&with(r#""sub":"joe""#, r#""sub":"eve""#)), Ok(()));
 }
 
+// claim: provider-2
 #[test]
 fn alg_none_or_non_string_is_rejected() {
     let header = |alg: &str| of(&HEADER.replace(r#""ES256""#, alg), CLAIMS);
@@ -162,6 +163,7 @@ fn alg_none_or_non_string_is_rejected() {
     assert_refused([of(r#"{"kid":"ec"}"#, CLAIMS)], "no alg");
 }
 
+// claim: provider-2
 #[test]
 fn hmac_with_public_key_is_rejected() {
     let n = base64url::decode(rsa_jwk().str("n").unwrap()).unwrap();
@@ -201,6 +203,7 @@ fn keys_are_bound_to_their_algorithm() {
     }
 }
 
+// claim: provider-2
 #[test]
 fn keys_embedded_in_headers_are_ignored() {
     let brought = |members: &str| format!(r#"{{"alg":"ES256","kid":"ec",{members}}}"#);
@@ -255,6 +258,7 @@ fn kid_is_only_compared() {
     assert_eq!(fate(&of(r#"{"alg":"ES256"}"#, CLAIMS)), Ok(()));
 }
 
+// claim: provider-2
 #[test]
 fn malformed_exp_is_rejected() {
     for exp in [
@@ -285,6 +289,7 @@ fn malformed_exp_is_rejected() {
     assert_refused([with(":1800000000", ":1800000031")], "iat is in the future");
 }
 
+// claim: provider-2
 #[test]
 fn wrong_audience_issuer_nonce_or_subject_is_rejected() {
     for (aud, why) in [
@@ -321,6 +326,7 @@ fn wrong_audience_issuer_nonce_or_subject_is_rejected() {
     }
 }
 
+// claim: provider-4
 #[test]
 fn other_token_types_are_rejected() {
     for typ in [
@@ -337,6 +343,7 @@ fn other_token_types_are_rejected() {
     }
 }
 
+// claim: provider-1
 #[test]
 fn duplicate_member_names_are_rejected() {
     for claims in [
@@ -355,6 +362,7 @@ fn duplicate_member_names_are_rejected() {
     }
 }
 
+// claim: provider-1
 #[test]
 fn tokens_have_one_encoding() {
     let token = of(HEADER, CLAIMS);
@@ -403,6 +411,7 @@ fn tokens_have_one_encoding() {
     );
 }
 
+// claim: provider-2
 #[test]
 fn malformed_signatures_are_rejected() {
     let input = [HEADER, CLAIMS]

@@ -28,6 +28,7 @@ fn skewed() -> impl Iterator<Item = Setup> {
     })
 }
 
+// claim: handler-66
 #[test]
 fn slow_refresh_is_left_to_its_holder() {
     for setup in skewed() {
@@ -51,6 +52,7 @@ fn slow_refresh_is_left_to_its_holder() {
     }
 }
 
+// claim: handler-66
 #[test]
 fn overtaken_request_is_no_theft() {
     for setup in skewed() {
@@ -167,6 +169,7 @@ fn without_a_time_a_replay_ends_an_active_session_too() {
     }
 }
 
+// claim: handler-66
 #[test]
 fn clock_that_jumps_during_a_refresh_sends_no_second_token() {
     for is_steady in [true, false] {
@@ -190,6 +193,7 @@ fn clock_that_jumps_during_a_refresh_sends_no_second_token() {
     }
 }
 
+// claim: handler-66
 #[test]
 fn wrong_clock_reaches_no_limit() {
     for (idle, absolute) in [(1800, 43_200), (43_200, 43_200)] {

@@ -40,6 +40,7 @@ fn browser_that_lost_several_cookies_gets_successor() {
     assert_eq!(world.watch.ends.len(), 0);
 }
 
+// claim: handler-23
 #[test]
 fn replaced_cookie_is_valid_during_grace_period_only() {
     for (pause, is_good) in [(58_000, true), (62_000, false)] {

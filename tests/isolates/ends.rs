@@ -9,6 +9,7 @@ fn ended(world: &World, visit: VisitId) -> Option<&str> {
     world.visits[visit].given.as_ref().unwrap().ended()
 }
 
+// claim: handler-20
 #[test]
 fn copied_cookie_is_refused_after_logout_and_recheck() {
     for setup in both_storages(2) {
@@ -29,6 +30,7 @@ fn copied_cookie_is_refused_after_logout_and_recheck() {
     }
 }
 
+// claim: handler-59
 #[test]
 fn logout_without_coordinator_takes_five_seconds_at_most() {
     for setup in both_storages(1) {
@@ -124,6 +126,7 @@ fn same_user_login_does_not_revoke_running_refresh() {
     }
 }
 
+// claim: handler-22
 #[test]
 fn late_response_does_not_overwrite_newer_session_cookie() {
     for logs_in_at in [0, 1] {
@@ -184,6 +187,7 @@ fn logout_finishes_after_disconnect() {
     }
 }
 
+// claim: handler-59
 #[test]
 fn logout_is_written_after_coordinator_outage() {
     let mut world = World::new(Setup::default());
@@ -233,6 +237,7 @@ fn provider_ended_session_ends_despite_activity() {
     assert!(served_until <= 10, "{served_until}");
 }
 
+// claim: handler-55
 #[test]
 fn back_channel_logout_is_immediate_where_it_arrives() {
     for setup in both_storages(2) {
@@ -255,6 +260,7 @@ fn back_channel_logout_is_immediate_where_it_arrives() {
     }
 }
 
+// claim: handler-55
 #[test]
 fn back_channel_logout_reaches_isolates_after_recheck() {
     for setup in both_storages(3) {
@@ -277,6 +283,7 @@ fn back_channel_logout_reaches_isolates_after_recheck() {
     }
 }
 
+// claim: handler-55
 #[test]
 fn back_channel_logout_soon_after_login_survives_clock_differences() {
     for setup in both_storages(2) {
@@ -400,6 +407,7 @@ fn returning_user_prevents_idle_end() {
     }
 }
 
+// claim: handler-24
 #[test]
 fn idle_session_in_store_is_ended_and_revoked() {
     let (mut world, alice) = expired(Setup {

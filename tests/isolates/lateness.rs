@@ -32,6 +32,7 @@ fn was_put_off(world: &World, visit: VisitId) -> bool {
     given.status == 503 && given.header("retry-after").is_some()
 }
 
+// claim: handler-23
 #[test]
 fn request_that_waited_for_the_process_is_served() {
     for still in [60_000, 77_000, 290_000] {
@@ -44,6 +45,7 @@ fn request_that_waited_for_the_process_is_served() {
     }
 }
 
+// claim: handler-23
 #[test]
 fn request_that_waited_for_more_than_five_minutes_is_refused_and_its_session_lives() {
     for still in [400_000, 1_000_000] {
@@ -56,6 +58,7 @@ fn request_that_waited_for_more_than_five_minutes_is_refused_and_its_session_liv
     }
 }
 
+// claim: handler-23
 #[test]
 fn copy_that_is_sent_after_the_lateness_ends_the_session() {
     for (pause, is_copy) in [(9000, false), (11_000, true)] {
@@ -79,6 +82,7 @@ fn copy_that_is_sent_after_the_lateness_ends_the_session() {
 }
 
 /// The user has been active all the time, and the record no longer has the time at which the old cookie was replaced.
+// claim: handler-23
 #[test]
 fn old_copy_ends_the_session_however_late_the_process_is() {
     for (stops, still) in [(1, 190_000), (1, 280_000), (20, 1100), (80, 1100)] {
@@ -111,6 +115,7 @@ fn old_copy_ends_the_session_however_late_the_process_is() {
 }
 
 /// A host without a timer does not notice that it stood still.
+// claim: handler-23
 #[test]
 fn request_of_a_client_that_has_left_ends_no_session() {
     for has_left in [false, true] {
@@ -187,6 +192,7 @@ fn user_is_not_idle_who_comes_before_a_request_stands_still() {
 }
 
 /// A login offers the binding, and the browser sends a request before it has bound the session.
+// claim: handler-63
 #[test]
 fn request_from_before_the_binding_is_served_however_late_it_is_read() {
     for (still, pause, is_late) in [(0, 0, true), (15_000, 0, true), (15_000, 26_000, false)] {
@@ -214,6 +220,7 @@ fn request_from_before_the_binding_is_served_however_late_it_is_read() {
     }
 }
 
+// claim: handler-63
 #[test]
 fn bound_cookie_does_not_expire_while_its_request_waits() {
     for (still, pause, is_valid) in [

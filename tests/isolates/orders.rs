@@ -44,6 +44,7 @@ fn result(world: &mut World, browser: usize, isolate: usize) -> String {
     ended(world, call).unwrap().to_owned()
 }
 
+// claim: handler-68
 #[test]
 fn order_ends_all_sessions_of_a_user_everywhere() {
     for setup in both_storages(3) {
@@ -68,6 +69,7 @@ fn order_ends_all_sessions_of_a_user_everywhere() {
     }
 }
 
+// claim: handler-68
 #[test]
 fn order_is_immediate_where_it_is_given() {
     for setup in both_storages(1) {
@@ -82,6 +84,7 @@ fn order_is_immediate_where_it_is_given() {
     }
 }
 
+// claim: handler-68
 #[test]
 fn login_after_an_order_survives_in_the_same_second() {
     for setup in both_storages(2) {
@@ -168,6 +171,7 @@ fn spared_session_continues() {
     }
 }
 
+// claim: handler-68
 #[test]
 fn later_order_does_not_spare_an_ended_session() {
     for setup in both_storages(2) {
@@ -385,6 +389,7 @@ fn found_end_is_reported_after_an_outage() {
     }
 }
 
+// claim: handler-68
 #[test]
 fn order_that_could_not_be_read_is_read_again_at_once() {
     for setup in both_storages(2) {

@@ -8,6 +8,7 @@ use kit_isolates::{COOKIE, Fault, Purpose, Setup, Site, World};
 
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
 
+// claim: handler-49
 #[test]
 fn valid_token_is_used_during_outages() {
     for setup in both_storages(2) {
@@ -26,6 +27,7 @@ fn valid_token_is_used_during_outages() {
     }
 }
 
+// claim: handler-49
 #[test]
 fn expired_token_during_outage_gives_503_and_keeps_session() {
     for setup in both_storages(2) {
@@ -90,6 +92,7 @@ fn found_successor_serves_requests_that_failed() {
     assert_eq!(world.watch.rotations, 1);
 }
 
+// claim: end-16
 #[test]
 fn retry_after_of_provider_is_obeyed() {
     for setup in both_storages(1) {
@@ -167,6 +170,7 @@ fn retry_after(world: &World, visit: usize) -> u64 {
     given.header("retry-after").unwrap().parse().unwrap()
 }
 
+// claim: handler-50
 #[test]
 fn sessions_recover_within_five_seconds_of_outages() {
     for (minutes, count) in [(1, 1), (1, 20), (60, 1), (15, 10)] {
@@ -190,6 +194,7 @@ fn sessions_recover_within_five_seconds_of_outages() {
     }
 }
 
+// claim: handler-50
 #[test]
 fn one_request_at_a_time_probes_during_outages() {
     let (mut world, users) = many_users(20);
@@ -204,6 +209,7 @@ fn one_request_at_a_time_probes_during_outages() {
     assert!((15..=60).contains(&sent), "{sent}");
 }
 
+// claim: handler-50
 #[test]
 fn one_failing_session_is_not_an_outage() {
     let (mut world, users) = many_users(3);
@@ -221,6 +227,7 @@ fn one_failing_session_is_not_an_outage() {
     }
 }
 
+// claim: handler-50
 #[test]
 fn failing_sessions_do_not_block_others() {
     let (mut world, users) = many_users(4);
@@ -248,6 +255,7 @@ fn failing_sessions_do_not_block_others() {
     }
 }
 
+// claim: handler-50
 #[test]
 fn lost_leases_are_not_an_outage() {
     let mut world = World::new(Setup {
@@ -283,6 +291,7 @@ fn lost_leases_are_not_an_outage() {
     }
 }
 
+// claim: handler-50
 #[test]
 fn retry_after_matches_the_next_attempt() {
     let (mut world, users) = many_users(1);
@@ -360,6 +369,7 @@ fn requests_wait_for_a_near_attempt() {
     assert!(served(&world, second));
 }
 
+// claim: handler-56
 #[test]
 fn unreachable_coordinator_is_named_in_every_503() {
     let (mut world, alice) = expired(Setup {
@@ -404,6 +414,7 @@ fn two_unexplained_refusals_raise_no_suspicion() {
     }
 }
 
+// claim: end-28
 #[test]
 fn gateway_page_of_some_sessions_does_not_slow_others() {
     let (mut world, users) = many_users(4);
@@ -625,6 +636,7 @@ fn always(world: &mut World, fault: Fault) {
     }
 }
 
+// claim: end-15
 #[test]
 fn retry_after_limits_calls_of_all_sessions() {
     for seconds in [1, 2, 30] {
@@ -643,6 +655,7 @@ fn retry_after_limits_calls_of_all_sessions() {
     }
 }
 
+// claim: end-16
 #[test]
 fn limit_of_one_user_spares_other_users() {
     let mut world = World::new(Setup {
@@ -681,6 +694,7 @@ fn limit_of_one_user_counts_until_its_time() {
     }
 }
 
+// claim: end-16
 #[test]
 fn limit_of_two_users_counts_for_all() {
     for (limited, is_for_all) in [(1, false), (2, true)] {
@@ -718,6 +732,7 @@ fn requests_of_one_session_do_not_repeat_together() {
     }
 }
 
+// claim: end-15
 #[test]
 fn repetition_obeys_retry_after_of_another_session() {
     let (mut world, users) = many_users(2);
@@ -780,6 +795,7 @@ fn patient() -> Setup {
     }
 }
 
+// claim: handler-50
 #[test]
 fn provider_that_hangs_holds_no_request_after_fifteen_seconds() {
     let (mut world, users) = many_users_of(40, patient());
@@ -798,6 +814,7 @@ fn provider_that_hangs_holds_no_request_after_fifteen_seconds() {
     assert!(sent <= 41, "{sent}");
 }
 
+// claim: handler-50
 #[test]
 fn sessions_recover_after_the_provider_has_hung() {
     let (mut world, users) = many_users_of(20, patient());
@@ -950,6 +967,7 @@ fn asked_for(world: &World, endpoint: Endpoint) -> Vec<u64> {
     of_it.map(|(at, _)| *at).collect()
 }
 
+// claim: handler-50
 #[test]
 fn discovery_that_hangs_holds_no_login_after_fifteen_seconds() {
     let mut world = hanging(Endpoint::Discovery);
@@ -971,6 +989,7 @@ fn discovery_that_hangs_holds_no_login_after_fifteen_seconds() {
 }
 
 /// Logins are redirected, and the callback needs the keys.
+// claim: handler-50
 #[test]
 fn key_set_that_hangs_holds_no_callback_after_fifteen_seconds() {
     let mut world = hanging(Endpoint::Keys);
@@ -997,6 +1016,7 @@ fn key_set_that_hangs_holds_no_callback_after_fifteen_seconds() {
     world.signed_in("alice", 0);
 }
 
+// claim: handler-50
 #[test]
 fn login_works_within_five_seconds_after_discovery_has_hung() {
     for seconds in [5, 12, 31, 62] {

@@ -126,6 +126,7 @@ fn in_cookie() -> Setup {
     }
 }
 
+// claim: handler-21
 #[test]
 fn hanging_read_delays_a_valid_token_once() {
     let (mut world, alice) = world_with_slow_read(2500, in_cookie());
@@ -150,6 +151,7 @@ fn requests_wait_again_after_the_coordinator_has_responded() {
     assert!((200..300).contains(&took(&world, next)));
 }
 
+// claim: handler-21
 #[test]
 fn answer_after_the_request_ends_the_session() {
     let (mut world, alice) = world(in_cookie());
@@ -200,6 +202,7 @@ fn assert_refused_without_proof(world: &mut World, copy: usize) {
     }
 }
 
+// claim: handler-64
 #[test]
 fn copy_from_before_a_binding_in_minute_59_is_refused() {
     let mut world = World::new(Setup {
@@ -249,6 +252,7 @@ fn unbound_cookie_waits_no_longer_after_the_time_for_a_registration() {
     }
 }
 
+// claim: handler-21
 #[test]
 fn expired_tokens_and_stored_sessions_wait_for_the_coordinator() {
     for (in_store, age) in [(true, 11_000), (false, 301_000)] {

@@ -28,6 +28,7 @@ fn uncommitted(world: &mut World) -> (usize, usize) {
     (alice, copy)
 }
 
+// claim: handler-53
 #[test]
 fn logout_with_old_cookie_revokes_latest_token() {
     let mut world = World::new(Setup::default());
@@ -45,6 +46,7 @@ fn logout_with_old_cookie_revokes_latest_token() {
     assert_eq!(status(&world, call), 401);
 }
 
+// claim: handler-51
 #[test]
 fn refused_token_ends_session_and_is_reported() {
     for setup in both_storages(2) {
@@ -68,6 +70,7 @@ fn refused_token_ends_session_and_is_reported() {
     }
 }
 
+// claim: handler-51
 #[test]
 fn refusal_without_coordinator_keeps_session() {
     for setup in both_storages(2) {
@@ -91,6 +94,7 @@ fn refusal_without_coordinator_keeps_session() {
     }
 }
 
+// claim: handler-51
 #[test]
 fn refused_request_gets_a_successor_written_meanwhile() {
     let mut world = World::new(Setup {
@@ -204,6 +208,7 @@ fn early_refresh_is_not_repeated() {
     }
 }
 
+// claim: handler-52
 #[test]
 fn valid_token_is_used_during_anothers_refresh() {
     for setup in both_storages(2) {
@@ -224,6 +229,7 @@ fn valid_token_is_used_during_anothers_refresh() {
     }
 }
 
+// claim: handler-52
 #[test]
 fn expired_successor_from_elsewhere_is_refreshed() {
     let mut world = World::new(Setup {

@@ -6,6 +6,7 @@ use kit_isolates::{Fault, Purpose, Setup, Site, World};
 
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
 
+// claim: handler-46
 #[test]
 fn expired_session_is_refreshed_once_across_isolates() {
     for setup in both_storages(4) {
@@ -72,6 +73,7 @@ fn lost_commit_response_is_recovered() {
     }
 }
 
+// claim: handler-46
 #[test]
 fn failed_commit_is_repeated_later() {
     for setup in both_storages(2) {
@@ -146,6 +148,7 @@ fn failed_refresh_does_not_delay_other_isolates() {
     }
 }
 
+// claim: handler-48
 #[test]
 fn dead_isolate_blocks_for_under_ten_seconds() {
     for setup in both_storages(2) {
@@ -187,6 +190,7 @@ fn clock_ahead_causes_no_second_refresh() {
     }
 }
 
+// claim: handler-48
 #[test]
 fn dropped_request_blocks_for_under_ten_seconds() {
     for setup in both_storages(1) {
@@ -203,6 +207,7 @@ fn dropped_request_blocks_for_under_ten_seconds() {
     }
 }
 
+// claim: handler-48
 #[test]
 fn holder_renews_lease_while_provider_is_slow() {
     for setup in both_storages(2) {
@@ -285,6 +290,7 @@ fn lease_renewal_survives_activity_written_elsewhere() {
     assert_eq!(world.watch.rotations, 1);
 }
 
+// claim: handler-48
 #[test]
 fn lease_renewal_survives_another_isolates_write() {
     let mut world = World::new(Setup {
@@ -396,6 +402,7 @@ fn refresh_during_failover(setup: Setup, millis: u64) -> World {
     world
 }
 
+// claim: handler-47
 #[test]
 fn lost_intent_is_still_honored() {
     for setup in both_storages(3) {
@@ -407,6 +414,7 @@ fn lost_intent_is_still_honored() {
     }
 }
 
+// claim: handler-47
 #[test]
 fn lost_intent_of_dead_isolate_expires() {
     for setup in both_storages(2) {

@@ -31,6 +31,7 @@ fn assert_kept(world: &mut World, browser: usize, next: &str) {
     assert!(served(world, call));
 }
 
+// claim: handler-22
 #[test]
 fn slow_refresh_keeps_the_cookie_of_the_next_session() {
     for is_new_user in [false, true] {
@@ -62,6 +63,7 @@ fn ended(setup: Setup, still: u64) -> (World, usize, VisitId) {
     (world, alice, late)
 }
 
+// claim: handler-22
 #[test]
 fn process_that_stood_still_clears_no_cookie_of_the_next_session() {
     for setup in both_storages(2) {
@@ -73,6 +75,7 @@ fn process_that_stood_still_clears_no_cookie_of_the_next_session() {
     }
 }
 
+// claim: handler-22
 #[test]
 fn next_request_clears_the_cookie_that_a_late_response_left() {
     for (still, is_late) in [(0, false), (30_000, true)] {
@@ -91,6 +94,7 @@ fn next_request_clears_the_cookie_that_a_late_response_left() {
     }
 }
 
+// claim: handler-22
 #[test]
 fn process_that_stood_still_does_not_bring_back_an_old_session() {
     for still in [4000, 8000, 20_000] {

@@ -101,6 +101,7 @@ fn refreshed_session_moves_only_if_written() {
     assert_eq!(world.watch.rotations, 1);
 }
 
+// claim: handler-54
 #[test]
 fn session_that_ended_during_its_move_stays_ended() {
     let (mut world, alice) = half_deployed(&Setup::default());
@@ -120,6 +121,7 @@ fn session_that_ended_during_its_move_stays_ended() {
     assert!(!served(&world, call));
 }
 
+// claim: handler-54
 #[test]
 fn reference_to_a_moved_session_is_never_replayed() {
     let mut world = World::new(Setup {

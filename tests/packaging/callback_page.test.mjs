@@ -277,6 +277,7 @@ async function assertAlone(...build) {
 
 const slug = (what) => what.replaceAll(/\W+/g, '-')
 
+// claim: callback-9
 test('vite writes the hash of the callback page’s only script into the page', time, async () => {
   await assertAlone((await build('vite', { name: 'hash' })).built, 'callback.html')
 })

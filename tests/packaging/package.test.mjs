@@ -66,6 +66,7 @@ test('contains the targets of its links', async () => {
   )
 })
 
+// claim: package-1
 test('has no dependencies and no install scripts', () => {
   const unwanted = Object.keys(manifest).filter((key) => /dependencies$|^scripts$|^bin$/i.test(key))
   // npm links a program, and runs it only when someone types its name. It is a check of deployments: docs/doctor.md.

@@ -326,6 +326,7 @@ for (const tool of Object.keys(TOOLS)) {
     )
 
     const usual = { ...time, skip: !ALL && tool !== 'vite-plugin-pwa' && 'only with --all' }
+    // claim: end-25
     test('without a network, the app starts, uses a vault that runs, and recovers', usual, async () => {
       const { page, site } = await start(tool)
       await signIn(page)
@@ -396,12 +397,14 @@ for (const tool of Object.keys(TOOLS)) {
       await page.context().close()
     })
 
+    // claim: callback-9
     test('script that writes into the caches reaches neither vault nor callback page', time, async () => {
       const { page, built } = await start(tool)
       assert.deepEqual(await reached(page, built), { isCallback: false, isVault: false })
       await page.context().close()
     })
 
+    // claim: callback-9
     test('script that replaces the service worker during a login reaches neither', time, async () => {
       const { page, site, built } = await start(tool, { takesOver: /^Workbox/.test(tool) })
       const attacker = await page.context().newPage()
@@ -412,6 +415,7 @@ for (const tool of Object.keys(TOOLS)) {
   })
 }
 
+// claim: callback-9
 test('with the options of a tool alone, the callback page works, but script reaches it', time, async () => {
   const { page, built } = await start('Workbox generateSW', { hasFirst: false })
   await signIn(page)
@@ -423,6 +427,7 @@ test('with the options of a tool alone, the callback page works, but script reac
   await page.context().close()
 })
 
+// claim: callback-9
 test('with integrity, the callback page runs nothing of the caches', time, async () => {
   const { page, site, printed } = await start('Workbox generateSW', { hasFirst: false, hasIntegrity: true })
   await signIn(page)

@@ -36,6 +36,7 @@ for (const [name, sender] of Object.entries({
   'id that begins with the own id': { ...page, url: `${OWN}a/popup.html` },
   'no id': { ...page, id: undefined },
 })) {
+  // claim: extension-1
   test(`refused: ${name}`, () => assert.equal(isOwnSender(sender), false))
 }
 
@@ -55,6 +56,7 @@ test('messages of a page are parsed', () => {
   assert.deepEqual([text, [...new Uint8Array(body)]], ['{}', [1, 2]])
 })
 
+// claim: extension-3
 test('a body up to the limit crosses', () => {
   const base64 = 'A'.repeat(Math.ceil(MAX_BODY / 3) * 4)
   assert.ok(parse(['{}', { base64 }]))

@@ -38,6 +38,7 @@ test('the headers are those of the guide', async () => {
   assert.equal(isolated.worker['Cross-Origin-Embedder-Policy'], 'require-corp')
 })
 
+// claim: script-26
 test('the worker may reach exactly the origins of its configuration', () => {
   assert.deepEqual(connect(), ["'self'", 'https://id.example.com', 'https://api.example.com'])
   assert.deepEqual(connect({ issuer: 'https://id.example.com:8443/realms/a', apis: [] }), [
@@ -318,6 +319,7 @@ const REFUSED = {
 }
 
 for (const [name, [config, options]] of Object.entries(REFUSED)) {
+  // claim: script-26
   test(`config_invalid: ${name}`, () => {
     assert.throws(() => generate(config, options), { name: 'StrongroomError', code: 'config_invalid' })
   })
@@ -387,6 +389,7 @@ test('the headers of the callback page are those of its guide', async () => {
 
 const CALLBACK = { redirectUri: '/callback', callbackPage: true }
 
+// claim: callback-5
 test('pages of an app with a callback page keep no references to windows', () => {
   const opener = (config, options) => generate(config, options).page[OPENER]
   assert.equal(opener({}), 'same-origin-allow-popups')
@@ -396,6 +399,7 @@ test('pages of an app with a callback page keep no references to windows', () =>
 const OPENER = 'Cross-Origin-Opener-Policy'
 const POPUPS = { allowPopups: ['/checkout'] }
 
+// claim: callback-5
 test('only pages in allowPopups keep references to windows', () => {
   for (const config of [{}, CALLBACK]) {
     const { page, popups } = generate(config, POPUPS)
@@ -451,6 +455,7 @@ test('Next gets no backslashes, because it removes them', () => {
   )
 })
 
+// claim: callback-5
 test('pages of an app with a callback page frame neither the app nor the provider', () => {
   const metadata = { authorization_endpoint: 'https://login.example.net/authorize' }
   const module = '/assets/strongroom_bg-BqTr3x9P.wasm'

@@ -1,24 +1,24 @@
-// The claims about security and the rows about specifications are whole, and refer to each other.
+// The claims about security are whole, and each has tests that exist. The rows about specifications refer to claims.
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 
-const read = (path) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8')
+const root = new URL('../../', import.meta.url)
+const read = (path) => readFile(new URL(path, root), 'utf8')
 const claimsPage = await read('docs/security-claims.md')
 const conformancePage = await read('docs/conformance.md')
 
-/** Matches the names of tests at the end of a claim or a cell. */
+/** Matches the names of tests at the end of a cell. */
 const TESTS = /(?:(?:^|,? )`\S+\.(?:rs|mjs): [^`]+`)+$/
 /** Matches the identifiers of claims at the beginning of a row's last cell. */
 const IDS = /^((?:[a-z]+-\d+(?:, |$))+)/
-
-/** Returns the names of tests in a text, one by one. A name in JavaScript may contain a comma. */
-function single(text) {
-  const named = [...text.matchAll(/`(\S+\.(?:rs|mjs)): ([^`]+)`/g)]
-  return named.flatMap(([, file, names]) =>
-    (file.endsWith('.rs') ? names.split(', ') : [names]).map((name) => `${file}: ${name}`),
-  )
-}
+/** Matches the comment above a test of claims. */
+const MARK = /^\s*\/\/ claim: (.+)$/
+/** Matches what follows this comment: a test, a test's name, or a row of a table of tests. */
+const TEST =
+  /^\s*(?:#\[test\]|#\[cfg|(?:(?:await|return) )?test(?:\.skip)?\(|name: |['"`\[{]|\w+: MUTATIONS)|\btest\(/
+/** Absolute words. A paragraph with one of them must be a claim, or say what is not covered. */
+const ABSOLUTE = /always|never|impossible|guarantee|completely|unbreakable|whatever|nobody|no way|cannot/i
 
 /** Returns the claims of a document, each with the title of its attacker. */
 function claimsOf(page) {
@@ -28,19 +28,39 @@ function claimsOf(page) {
     if (line.startsWith('## ')) attacker = line.slice(3)
     if (!line.startsWith('- ')) continue
     const [, id, text] = /^- \*\*([a-z]+-[1-9]\d*)\*\* (.*)$/.exec(line) ?? [null, line, '']
-    claims.push({ id, attacker, text: text.replace(TESTS, ''), tests: single(TESTS.exec(text)?.[0] ?? '') })
+    claims.push({ id, attacker, text })
   }
   return claims
 }
 
-/** Returns the rows of a document's tables: the cells without tests and identifiers, the tests, and the identifiers. */
+/** Returns the marks of a test file: the identifiers, and the line below. */
+function marksOf(source) {
+  const lines = source.split('\n')
+  return lines.flatMap((line, i) => {
+    const ids = MARK.exec(line)?.[1].split(', ')
+    return ids ? [{ ids, test: lines[i + 1] ?? '' }] : []
+  })
+}
+
+/** Resolves with the marks of all tests, each with its file. */
+async function marks() {
+  const folders = ['src', 'tests', 'xtask/src'].map(async (folder) => {
+    const names = await readdir(new URL(`${folder}/`, root), { recursive: true })
+    return names.map((name) => `${folder}/${name}`)
+  })
+  const files = (await Promise.all(folders)).flat().filter((name) => /\.(?:rs|mjs)$/.test(name))
+  const found = files.map(async (file) => marksOf(await read(file)).map((mark) => ({ file, ...mark })))
+  return (await Promise.all(found)).flat()
+}
+
+/** Returns the rows of a document's tables: the cells without tests and identifiers, and the identifiers. */
 function rowsOf(page) {
   const rows = page.split('\n').filter((line) => /^\| (?!section |-)/.test(line))
   return rows.map((line) => {
     const cells = line.slice(2, -2).split(' | ')
     const ids = IDS.exec(cells.at(-1))?.[1].split(', ').filter(Boolean) ?? []
     const shown = cells.at(-1).replace(IDS, '')
-    return { texts: [...cells.slice(1, -1), shown.replace(TESTS, '')], tests: single(shown), ids }
+    return { texts: [...cells.slice(1, -1), shown.replace(TESTS, '')], ids }
   })
 }
 
@@ -57,17 +77,31 @@ function wrongIds(claims) {
   ]
 }
 
-/** Returns the claims that rows name and that do not exist, and the tests that a claim names, too. */
-function wrongRows(rows, claims) {
+/** Returns the marks that name no claim or stand above no test, and the claims without a test or a stated gap. */
+function wrongMarks(marks, claims) {
   const isClaim = (id) => claims.some((claim) => claim.id === id)
-  const isNamed = (name) => claims.some(({ tests }) => tests.includes(name))
-  return rows.flatMap(({ tests, ids }) => [
-    ...ids.filter((id) => !isClaim(id)).map((id) => `no claim: ${id}`),
-    ...tests.filter(isNamed).map((name) => `named by a claim: ${name}`),
-  ])
+  const isTested = ({ id }) => marks.some(({ ids }) => ids.includes(id))
+  return [
+    ...marks.flatMap(({ file, ids }) =>
+      ids.filter((id) => !isClaim(id)).map((id) => `no claim: ${file}: ${id}`),
+    ),
+    ...marks.filter(({ test }) => !TEST.test(test)).map(({ file, ids }) => `no test: ${file}: ${ids}`),
+    ...claims
+      .filter((claim) => !isTested(claim) && !/ot covered|see there/.test(claim.text))
+      .map(({ id }) => `not tested: ${id}`),
+  ]
 }
 
+/** Returns the claims that rows name and that do not exist. */
+const wrongRows = (rows, claims) =>
+  rows.flatMap(({ ids }) => ids.filter((id) => !claims.some((claim) => claim.id === id)))
+
+/** Returns the paragraphs that promise something without being a claim. */
+const absolute = (paragraphs) =>
+  paragraphs.filter((text) => ABSOLUTE.test(text) && !text.includes('ot covered'))
+
 const claims = claimsOf(claimsPage)
+const paragraphs = claimsPage.split('\n').filter((line) => /^[^-#|]/.test(line))
 const rows = rowsOf(conformancePage)
 
 test('each claim has its own identifier, and each attacker its own name', () => {
@@ -90,9 +124,15 @@ test('texts of claims, rows and paragraphs are whole', () => {
   const texts = (some) => some.flatMap(({ text }) => text.split(' *Not covered*: ')).filter(Boolean)
   assert.deepEqual(damaged(texts(claims.filter(isOutcome)), true), [])
   assert.deepEqual(damaged(texts(claims.filter((claim) => !isOutcome(claim))), false), [])
-  const paragraphs = claimsPage.split('\n').filter((line) => /^[^-#|]/.test(line) && !line.endsWith(':'))
   assert.ok(paragraphs.length > 10)
-  assert.deepEqual(damaged(paragraphs, false), [])
+  const isHead = (text) => text.endsWith(':')
+  assert.deepEqual(
+    damaged(
+      paragraphs.filter((text) => !isHead(text)),
+      false,
+    ),
+    [],
+  )
   assert.ok(rows.length > 100)
   assert.deepEqual(
     damaged(
@@ -109,18 +149,34 @@ test('control: a half code span and a missing end are found', () => {
   assert.deepEqual(damaged(texts, true), texts.slice(1, 3))
 })
 
-test('a row about a specification names claims that exist, and only tests that no claim names', () => {
+test('each claim has a test or a stated gap, and each mark a claim and a test', async () => {
+  const all = await marks()
+  assert.ok(all.length > 700)
+  assert.deepEqual(wrongMarks(all, claims), [])
+})
+
+test('control: a claim without a test, a mark without a claim and one without a test are found', () => {
+  const claims = claimsOf('## A\n- **a-1** It.\n- **a-2** It. *Not covered*: More.\n- **a-3** It.\n')
+  const source =
+    '// claim: a-1\n#[test]\n  // claim: a-1, a-4\n  test(`x`, () => {\n// claim: a-2\nconst x = 1\n'
+  const marks = marksOf(source).map((mark) => ({ file: 'x.mjs', ...mark }))
+  const wrong = ['no claim: x.mjs: a-4', 'no test: x.mjs: a-2', 'not tested: a-3']
+  assert.deepEqual(wrongMarks(marks, claims), wrong)
+})
+
+test('only a claim, which has a test or a gap, is absolute', () => {
+  assert.deepEqual(absolute(paragraphs), [])
+  assert.deepEqual(absolute(['It never does.', 'It does.']), ['It never does.'])
+})
+
+test('a row about a specification names claims that exist', () => {
   assert.ok(rows.flatMap(({ ids }) => ids).length > 60)
   assert.deepEqual(wrongRows(rows, claims), [])
 })
 
-test('control: a claim that does not exist and a test that a claim names are found', () => {
-  const page = '## A\n- **a-1** It. *Not covered*: More. `x.rs: b, c`, `y.mjs: d, e`\n'
-  const [claim] = claimsOf(page)
-  assert.deepEqual(claim.tests, ['x.rs: b', 'x.rs: c', 'y.mjs: d, e'])
-  assert.equal(claim.text, 'It. *Not covered*: More.')
-  const table = (cell) => rowsOf(`| section | requirement | strongroom | shown by |\n| 1 | a | b | ${cell} |`)
-  assert.deepEqual(wrongRows(table('a-1, `x.rs: d`'), [claim]), [])
-  assert.deepEqual(wrongRows(table('a-1, a-2'), [claim]), ['no claim: a-2'])
-  assert.deepEqual(wrongRows(table('a-1, `x.rs: d, c`'), [claim]), ['named by a claim: x.rs: c'])
+test('control: a row with a claim that does not exist is found', () => {
+  const table = rowsOf(
+    '| section | requirement | strongroom | shown by |\n| 1 | a | b | a-1, a-2, `x.rs: d` |',
+  )
+  assert.deepEqual(wrongRows(table, [{ id: 'a-1' }]), ['a-2'])
 })

@@ -197,6 +197,7 @@ test('a policy to which several faults contribute is printed once', async () => 
   for (const line of others) assert.match(line, /the whole line of "/)
 })
 
+// claim: package-6
 test('what a server sends cannot write to the terminal', async () => {
   const server = await listen({
     handler: (request, response) =>
@@ -210,6 +211,7 @@ test('what a server sends cannot write to the terminal', async () => {
   assert.doesNotMatch(stdout, /\u001b/)
 })
 
+// claim: package-6
 test('sends few requests, no token, and counts them', async () => {
   const { site, api, provider } = deployment
   const file = await configFile(deployment.config)
@@ -228,6 +230,7 @@ test('sends few requests, no token, and counts them', async () => {
   }
 })
 
+// claim: package-6
 test('a redirect of the page is shown and not followed', async () => {
   let count = 0
   const server = await listen({
@@ -302,6 +305,7 @@ test('each line that can be wrong has a deployment that is broken in this way', 
   assert.deepEqual(missing, [])
 })
 
+// claim: package-6
 test('a configuration cannot send the doctor to private addresses of others', async () => {
   const { load } = await import('../support/page_module.mjs')
   const { isPrivateAddress, isPrivateUrl, Requests } = await load('doctor/requests.ts')

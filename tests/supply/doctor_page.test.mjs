@@ -895,6 +895,7 @@ const scriptTag = (integrity) =>
 const policyTag = (integrity) =>
   `<meta http-equiv="Content-Security-Policy" content="script-src '${integrity}'">`
 
+// claim: callback-9
 test('page.callback-integrity: the page must name the hash of all that its script imports', async () => {
   const code = 'finishLogin()'
   const right = integrityOf(code)
@@ -1184,6 +1185,7 @@ test('one line fixes all faults of a policy, and the fixes repair a deployment',
   )
 })
 
+// claim: script-41
 test('page.media: the server has nothing at the addresses of media()', async () => {
   const apis = [{ ...deployment.config.apis[0], reflection: 'headers', media: '/media/' }]
   const config = await configFile({ ...deployment.config, apis })

@@ -31,6 +31,7 @@ const unlocked = ({ name, source, checksum }) => {
   )
 }
 
+// claim: package-2
 test('every crate is from crates.io, with its digest', async () => {
   const all = crates(await read('Cargo.lock'))
   assert.ok(all.length > 50)
@@ -83,6 +84,7 @@ const FOLDERS = [
 ]
 
 for (const folder of FOLDERS) {
+  // claim: package-2
   test(`every npm package of ./${folder} is from the registry, with its digest`, async () => {
     const { packages, lockfileVersion } = await json(`${folder}package-lock.json`)
     assert.equal(lockfileVersion, 3)
@@ -120,6 +122,7 @@ for (const folder of FOLDERS) {
   })
 }
 
+// claim: package-3
 test('installing the tools runs none of their scripts', async () => {
   const install = await read('xtask/src/install.rs')
   const packaging = await read('tests/packaging/tarball.mjs')

@@ -95,6 +95,7 @@ fn upload_is_activity_until_its_response() {
     }
 }
 
+// claim: script-29
 #[test]
 fn upload_does_not_extend_the_absolute_limit() {
     let (mut world, page) = World::signed_in();

@@ -124,6 +124,7 @@ fn page_that_connects_later_finds_the_session() {
     assert_eq!(world.count(EXCHANGE), 1);
 }
 
+// claim: site-2
 #[test]
 fn response_without_login_is_unknown() {
     let (mut world, page, _) = at_callback();
@@ -133,6 +134,7 @@ fn response_without_login_is_unknown() {
     assert_eq!(world.count(EXCHANGE), 0);
 }
 
+// claim: site-3, history-1
 #[test]
 fn replayed_response_keeps_the_session() {
     let (mut world, page, response) = at_callback();
@@ -452,6 +454,7 @@ fn each_refusal_of_the_provider_has_its_code() {
     }
 }
 
+// claim: script-13
 #[test]
 fn malformed_error_code_is_not_shown() {
     for error in NO_ERROR_CODES {
@@ -465,6 +468,7 @@ fn malformed_error_code_is_not_shown() {
     }
 }
 
+// claim: script-13
 #[test]
 fn malformed_token_error_is_not_shown() {
     let refusals = NO_ERROR_CODES.iter().map(|code| Fault::Refused(code));
@@ -509,6 +513,7 @@ fn malformed_response_leaves_the_login_pending() {
     assert!(world.session(page).is_some());
 }
 
+// claim: site-3
 #[test]
 fn response_at_another_url_is_reported() {
     let (mut world, page, response) = at_callback();
@@ -547,6 +552,7 @@ fn missing_keys_are_metadata_invalid() {
     assert_eq!(world.code(callback), "metadata_invalid");
 }
 
+// claim: provider-2
 #[test]
 fn id_token_with_bad_signature_makes_no_session() {
     let (world, callback) = login_with(Flaw::Signature);
@@ -775,6 +781,7 @@ fn refresh_is_dropped_after_a_second_login() {
     }
 }
 
+// claim: provider-6
 #[test]
 fn refreshed_token_stays_with_its_user() {
     for stage in REFRESH_STAGES
@@ -807,6 +814,7 @@ fn refreshed_token_stays_with_its_user() {
 }
 
 /// Two clients of an origin may have one redirect URI, and one store for logins.
+// claim: site-2
 #[test]
 fn response_to_another_client_takes_no_login() {
     let mut world = World::new();

@@ -118,6 +118,7 @@ fn verdict(world: &mut World, page: PortId, url: &str) -> String {
     world.code(call).to_owned()
 }
 
+// claim: script-8
 #[test]
 fn discovered_endpoints_are_blocked_despite_rules() {
     let (mut world, page) = below_a_rule();
@@ -152,6 +153,7 @@ fn discovered_endpoints_are_blocked_despite_rules() {
     assert_eq!(verdict(&mut world, page, beside), "login_required");
 }
 
+// claim: script-8
 #[test]
 fn configured_endpoints_are_blocked() {
     let mut world = World::with(
@@ -169,6 +171,7 @@ fn configured_endpoints_are_blocked() {
     }
 }
 
+// claim: script-8
 #[test]
 fn provider_endpoints_are_blocked_in_any_spelling() {
     let (mut world, page) = below_a_rule();
@@ -226,6 +229,7 @@ fn provider_endpoints_are_blocked_in_any_spelling() {
     }
 }
 
+// claim: script-8, url-7
 #[test]
 fn no_call_sends_tokens_to_the_provider() {
     let (mut world, page) = below_a_rule();
@@ -237,6 +241,7 @@ fn no_call_sends_tokens_to_the_provider() {
     assert_eq!(world.count(Kind::Call), 0);
 }
 
+// claim: script-10, script-43
 #[test]
 fn page_cannot_set_forbidden_headers() {
     let (mut world, page) = World::signed_in();
@@ -276,6 +281,7 @@ fn refuses(world: &mut World, page: PortId, header: (&str, &str)) -> bool {
     false
 }
 
+// claim: script-10
 #[test]
 fn page_may_send_its_own_credentials() {
     let (mut world, page) = World::signed_in();
@@ -286,6 +292,7 @@ fn page_may_send_its_own_credentials() {
     }
 }
 
+// claim: api-4
 #[test]
 fn rule_limits_the_cookies_of_calls() {
     let page_asks = |rule: &str, asked: Option<&str>| {
@@ -362,6 +369,7 @@ fn rule_allows_and_denies_headers() {
     }
 }
 
+// claim: script-12
 #[test]
 fn refuses_ranges_where_bodies_are_searched() {
     for (reflection, is_refused) in [("refuse", true), ("headers", false), ("allow", false)] {
@@ -386,6 +394,7 @@ fn searched(world: &World) -> Vec<&str> {
     searched.iter().map(rules::Secret::expose).collect()
 }
 
+// claim: api-4
 #[test]
 fn searches_responses_for_valid_previous_tokens() {
     let (mut world, page) = World::signed_in();
@@ -525,6 +534,7 @@ fn slow_refresh_is_followed_by_another() {
     assert_eq!(world.count(REFRESH), 2);
 }
 
+// claim: api-1
 #[test]
 fn redirect_is_blocked() {
     let (mut world, page) = World::signed_in();
@@ -550,6 +560,7 @@ fn status_that_no_response_can_have_is_unsupported() {
     assert!(message.contains("the status 600"), "{message}");
 }
 
+// claim: api-4
 #[test]
 fn reflected_token_is_refused_without_retry() {
     let (mut world, page) = World::signed_in();
@@ -576,6 +587,7 @@ fn network_failure_looks_like_fetch() {
     assert_eq!(world.count(REFRESH), 0);
 }
 
+// claim: end-23
 #[test]
 fn other_statuses_are_delivered() {
     let (mut world, page) = World::signed_in();
@@ -658,6 +670,7 @@ fn leaving_page_does_not_lose_the_successor() {
     assert_eq!(world.count(REFRESH), 1);
 }
 
+// claim: provider-6
 #[test]
 fn call_is_never_sent_for_another_user() {
     let (mut world, page) = World::signed_in();

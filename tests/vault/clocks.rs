@@ -40,6 +40,7 @@ fn goes_on(world: &mut World, pages: &[PortId]) {
     assert!((3..=5).contains(&refreshes), "{refreshes} refreshes");
 }
 
+// claim: end-27
 #[test]
 fn jump_causes_at_most_one_refresh() {
     for seconds in [-HOUR, HOUR] {
@@ -54,6 +55,7 @@ fn jump_causes_at_most_one_refresh() {
     }
 }
 
+// claim: end-27
 #[test]
 fn vaults_with_one_store_survive_a_jump() {
     for seconds in [-HOUR, HOUR] {
@@ -66,6 +68,7 @@ fn vaults_with_one_store_survive_a_jump() {
     }
 }
 
+// claim: end-27
 #[test]
 fn jump_while_no_page_is_open() {
     for seconds in [-HOUR, HOUR] {
@@ -81,6 +84,7 @@ fn jump_while_no_page_is_open() {
     }
 }
 
+// claim: end-27
 #[test]
 fn jump_during_a_refresh_sends_no_second_one() {
     for seconds in [-HOUR, HOUR] {
@@ -101,6 +105,7 @@ fn jump_during_a_refresh_sends_no_second_one() {
     }
 }
 
+// claim: end-27
 #[test]
 fn day_of_sleep_ends_no_session_within_its_limits() {
     let (mut world, page, other) = two_vaults_with(LONG);
@@ -110,6 +115,7 @@ fn day_of_sleep_ends_no_session_within_its_limits() {
     goes_on(&mut world, &[page, other]);
 }
 
+// claim: end-27
 #[test]
 fn day_of_sleep_during_a_refresh_ends_no_session() {
     let (mut world, page, other) = two_vaults_with(LONG);
@@ -126,6 +132,7 @@ fn day_of_sleep_during_a_refresh_ends_no_session() {
 }
 
 /// The vault cannot tell a clock that was set forward from sleep, and the limits also count during sleep.
+// claim: end-27
 #[test]
 fn clock_set_forward_counts_as_sleep() {
     for seconds in [3 * HOUR - 61, 3 * HOUR - 60] {

@@ -92,6 +92,7 @@ fn page_learns_only_the_authorization_url() {
     // When a `World` is dropped, it checks that no message contains the verifier.
 }
 
+// claim: site-3
 #[test]
 fn response_at_another_address_is_refused() {
     for (uri, others) in [
@@ -195,6 +196,7 @@ fn port_is_part_of_the_redirect_uri() {
     }
 }
 
+// claim: site-3
 #[test]
 fn response_at_another_port_is_refused() {
     let (mut world, page) = world(LOOPBACK);

@@ -56,6 +56,7 @@ fn nonces(proofs: &[Proof]) -> Vec<Option<&str>> {
 
 // What is sent
 
+// claim: network-6
 #[test]
 fn login_calls_and_refresh_share_one_key() {
     let (mut world, page) = bound();
@@ -202,6 +203,7 @@ fn newest_nonce_is_used() {
     assert_eq!(world.count(REFRESH), 1);
 }
 
+// claim: end-10
 #[test]
 fn refresh_is_repeated_with_the_nonce() {
     let (mut world, page) = bound();
@@ -215,6 +217,7 @@ fn refresh_is_repeated_with_the_nonce() {
     assert_eq!(world.moments(REFRESH), [Duration::ZERO, Duration::ZERO]);
 }
 
+// claim: end-10
 #[test]
 fn refresh_is_not_repeated_after_logout() {
     for configuration in [BOUND, SEALED] {
@@ -446,6 +449,7 @@ fn unexplained_proof_refusal_is_not_retried() {
     assert_eq!(world.count(EXCHANGE), 1);
 }
 
+// claim: end-11
 #[test]
 fn refused_proof_keeps_the_session() {
     let (mut world, page) = bound();
@@ -594,6 +598,7 @@ fn two_workers_over_one_store_have_one_key() {
     assert_eq!(world.keys[0].names(), world.keys[other].names());
 }
 
+// claim: end-12
 #[test]
 fn lost_key_ends_the_session_on_use() {
     let (mut world, _) = World::signed_in_with(SEALED);
@@ -611,6 +616,7 @@ fn lost_key_ends_the_session_on_use() {
     );
 }
 
+// claim: end-12
 #[test]
 fn lost_key_ends_the_session_on_refresh() {
     let (mut world, _) = World::signed_in_with(SEALED);

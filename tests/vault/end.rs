@@ -84,6 +84,7 @@ fn refused_call_is_not_activity() {
     assert_eq!(world.reason(page), Some("idle"));
 }
 
+// claim: script-29
 #[test]
 fn session_ends_at_the_absolute_limit() {
     let (mut world, page) = World::signed_in();
@@ -138,6 +139,7 @@ fn limit_applies_before_its_timer() {
     assert_eq!(world.count(Kind::Call), 0);
 }
 
+// claim: device-3
 #[test]
 fn clock_set_back_extends_nothing() {
     let (mut world, page) = World::signed_in();
@@ -184,6 +186,7 @@ fn limit_during_refresh_revokes_the_successor() {
 }
 
 /// A browser fires the timers of a background tab once a minute, or later.
+// claim: end-26
 #[test]
 fn late_timers_extend_neither_tokens_nor_sessions() {
     let (mut world, page) = World::signed_in();

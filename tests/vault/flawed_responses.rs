@@ -90,6 +90,7 @@ fn claims_of_an_unusable_response_are_not_shown() {
     }
 }
 
+// claim: end-19
 #[test]
 fn successor_in_an_unusable_response_is_stored() {
     for flaw in UNUSABLE.iter().copied().map(fault_of) {

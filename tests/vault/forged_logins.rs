@@ -38,6 +38,7 @@ fn callback_of_forged(age: i64, return_to: &str) -> (World, Request) {
     (world, callback)
 }
 
+// claim: script-17
 #[test]
 fn login_from_the_future_is_expired() {
     for age in [-60_001, -3_600_000, -9_000_000_000_000] {
@@ -59,6 +60,7 @@ fn login_survives_a_clock_set_back_slightly() {
     }
 }
 
+// claim: script-17
 #[test]
 fn stored_login_stays_in_the_app() {
     for return_to in [
@@ -88,6 +90,7 @@ fn stored_login_never_leads_to_a_host() {
     }
 }
 
+// claim: site-5
 #[test]
 fn error_return_to_stays_in_the_app() {
     for (return_to, code, told) in [
@@ -107,6 +110,7 @@ fn error_return_to_stays_in_the_app() {
     }
 }
 
+// claim: script-17
 #[test]
 fn restored_login_record_is_a_replay() {
     let mut world = World::new();

@@ -66,6 +66,7 @@ fn calls_api(world: &mut World, page: PortId) -> bool {
     )
 }
 
+// claim: script-24
 #[test]
 fn sign_out_elsewhere_ends_the_session_here() {
     for &from in STORAGES.iter().chain(&[NEWER]) {
@@ -90,6 +91,7 @@ fn sign_out_elsewhere_is_not_announced_again() {
     assert_eq!(world.hints.len(), hints);
 }
 
+// claim: script-24
 #[test]
 fn no_page_silences_the_hints_of_its_vault() {
     let (mut world, page) = signed_in(MEMORY, 0);
@@ -106,6 +108,7 @@ fn no_page_silences_the_hints_of_its_vault() {
     assert!(heard.time < 1 << 42, "a page is younger than now");
 }
 
+// claim: script-24, script-33
 #[test]
 fn storeless_sign_out_ends_a_sealed_session() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -189,6 +192,7 @@ fn storeless_sign_out_ends_an_earlier_unread_session() {
     assert_eq!(world.reason(other_page), Some("logged_out"));
 }
 
+// claim: script-24
 #[test]
 fn stored_sign_out_is_verified_in_store() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -206,6 +210,7 @@ fn stored_sign_out_is_verified_in_store() {
     assert_eq!(world.reason(other_page), Some("logged_out"));
 }
 
+// claim: script-23
 #[test]
 fn store_refutes_a_forged_sign_out() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -250,6 +255,7 @@ fn assert_logged_out_unseen(world: &World, page: PortId) {
     assert!(!was_told_of_a_session(world, page));
 }
 
+// claim: script-24
 #[test]
 fn pages_are_not_greeted_with_an_ended_session() {
     let (mut world, page, _, other_page) = loading();
@@ -261,6 +267,7 @@ fn pages_are_not_greeted_with_an_ended_session() {
     assert_logged_out_unseen(&world, other_page);
 }
 
+// claim: script-24
 #[test]
 fn storeless_sign_out_counts_before_pages_are_greeted() {
     for is_slow in [false, true] {
@@ -323,6 +330,7 @@ fn login_after_an_early_logout_survives_a_clock_change() {
     assert!(world.session(page).is_some());
 }
 
+// claim: script-24
 #[test]
 fn announced_end_is_awaited_before_pages_are_greeted() {
     let (mut world, page, other, other_page) = loading();
@@ -338,6 +346,7 @@ fn announced_end_is_awaited_before_pages_are_greeted() {
     assert_logged_out_unseen(&world, other_page);
 }
 
+// claim: script-23
 #[test]
 fn forged_sign_outs_delay_pages_by_three_seconds() {
     let (mut world, _, other, other_page) = loading();
@@ -350,6 +359,7 @@ fn forged_sign_outs_delay_pages_by_three_seconds() {
     assert!(world.session(other_page).is_some());
 }
 
+// claim: script-24
 #[test]
 fn failed_write_ends_the_session_elsewhere() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -363,6 +373,7 @@ fn failed_write_ends_the_session_elsewhere() {
     assert_eq!(world.reason(other_page), Some("logged_out"));
 }
 
+// claim: script-24
 #[test]
 fn failed_write_spares_later_sessions() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -379,6 +390,7 @@ fn failed_write_spares_later_sessions() {
     assert!(calls_api(&mut world, other_page));
 }
 
+// claim: script-24
 #[test]
 fn stuck_store_ends_the_session_elsewhere() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -392,6 +404,7 @@ fn stuck_store_ends_the_session_elsewhere() {
     assert_eq!(world.reason(other_page), Some("logged_out"));
 }
 
+// claim: script-23
 #[test]
 fn forged_sign_outs_cause_one_look_a_second() {
     let (mut world, _) = signed_in(SEALED, 0);
@@ -440,6 +453,7 @@ fn sign_out_that_another_vault_stored_is_not_announced_as_lost() {
     );
 }
 
+// claim: script-24
 #[test]
 fn sign_out_elsewhere_cancels_a_callback() {
     let (mut world, page) = with_page(MEMORY, 0);
@@ -498,6 +512,7 @@ fn sign_out_time_is_rounded_up() {
     }
 }
 
+// claim: script-23
 #[test]
 fn what_is_not_a_hint_is_ignored() {
     for number in [0.0, -1.0, -3.0, 0.5, 4.0, f64::NAN, f64::NEG_INFINITY] {
@@ -527,6 +542,7 @@ fn sign_in_here_ends_the_state() {
     assert_eq!(world.elsewhere(page), Some(false));
 }
 
+// claim: script-23
 #[test]
 fn forged_sign_in_starts_nothing() {
     let (mut world, page) = with_page(MEMORY, 0);
@@ -539,6 +555,7 @@ fn forged_sign_in_starts_nothing() {
     assert_eq!(world.count(EXCHANGE), 0);
 }
 
+// claim: script-23
 #[test]
 fn hints_are_not_activity() {
     let (mut world, page) = signed_in(MEMORY, 0);
@@ -550,6 +567,7 @@ fn hints_are_not_activity() {
     assert_eq!(world.reason(page), Some("idle"));
 }
 
+// claim: script-23
 #[test]
 fn hints_start_no_refresh() {
     let (mut world, page) = World::expired();
@@ -559,6 +577,7 @@ fn hints_start_no_refresh() {
     assert!(world.session(page).is_some());
 }
 
+// claim: script-23
 #[test]
 fn forged_sign_ins_tell_pages_once_a_second() {
     let (mut world, page) = with_page(MEMORY, 0);
@@ -585,6 +604,7 @@ fn sealed_session_comes_from_store_not_hint() {
     assert_eq!(world.elsewhere(page), None);
 }
 
+// claim: script-33
 #[test]
 fn newer_builds_sign_in_makes_pages_reconnect() {
     for (&config, newer) in STORAGES.iter().zip([NEWER, NEWER_SEALED]) {
@@ -604,6 +624,7 @@ fn newer_builds_sign_in_makes_pages_reconnect() {
     }
 }
 
+// claim: script-33
 #[test]
 fn outdated_vault_stops_with_its_last_page() {
     let (mut world, page) = signed_in(MEMORY, 10_000);
@@ -667,6 +688,7 @@ fn only_newer_builds_outdate_a_vault() {
     }
 }
 
+// claim: script-33
 #[test]
 fn dedicated_worker_keeps_its_session_in_memory() {
     let mut world = World::new();

@@ -46,6 +46,7 @@ fn hint_comes_after_the_first_attempt_to_revoke() {
     assert!(hint(&world, logout).is_some());
 }
 
+// claim: script-15
 #[test]
 fn logout_without_a_session_has_no_hint() {
     let (mut world, page) = World::signed_in_with(HINTED);
@@ -66,6 +67,7 @@ fn logout_here_only_has_no_address() {
     );
 }
 
+// claim: script-15
 #[test]
 fn without_the_option_there_is_no_hint() {
     for config in ["{}", r#"{"idTokenHint": false}"#] {
@@ -89,6 +91,7 @@ fn stored_session_has_a_hint_after_a_restart() {
     assert_eq!(hint(&world, logout), Some(id_token));
 }
 
+// claim: script-5, script-15
 #[test]
 fn frame_of_a_vault_origin_refuses_the_option() {
     for (config, is_refused) in [(HINTED, true), ("{}", false)] {

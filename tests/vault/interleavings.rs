@@ -110,6 +110,7 @@ fn live_with(changes: &str, seed: u64, happen: &mut dyn FnMut(&mut World, &mut D
     world
 }
 
+// claim: network-3
 #[test]
 fn invariants_hold_in_any_order() {
     for seed in 0..SEEDS {

@@ -79,6 +79,7 @@ fn is_anything_stored(world: &World) -> bool {
         || world.count(Kind::Lock) > 0
 }
 
+// claim: device-1
 #[test]
 fn memory_mode_writes_no_session() {
     for config in [
@@ -107,6 +108,7 @@ fn memory_session_ends_with_its_worker() {
     assert!(world.session(page).is_none());
 }
 
+// claim: device-1
 #[test]
 fn control_sealed_mode_writes_a_session() {
     let (world, _) = signed_in();
@@ -156,6 +158,7 @@ fn login_appears_in_the_other_vaults() {
     assert_eq!(world.count(REFRESH), 0);
 }
 
+// claim: network-3
 #[test]
 fn two_vaults_refresh_once() {
     let (mut world, page, other_page) = two_vaults();
@@ -281,6 +284,7 @@ fn memory_session_reports_no_storage_state() {
     assert!(world.session(page).unwrap().get("kept").is_none());
 }
 
+// claim: device-4
 #[test]
 fn logout_ends_all_vaults_and_revokes() {
     let (mut world, page, other_page) = two_vaults();
@@ -396,6 +400,7 @@ fn late_call_does_not_revive_the_session() {
     assert_eq!(world.reason(page), Some("idle"));
 }
 
+// claim: device-3
 #[test]
 fn limits_count_while_no_worker_runs() {
     let cases = [
@@ -416,6 +421,7 @@ fn limits_count_while_no_worker_runs() {
 }
 
 /// The page is reloaded at the beginning and at the end of a day without a network.
+// claim: end-25
 #[test]
 fn session_continues_after_an_offline_day_within_its_limits() {
     const LONG: &str = r#"{"session":{"persist":"sealed","idle":172800,"absolute":172800}}"#;
@@ -445,6 +451,7 @@ fn session_continues_after_an_offline_day_within_its_limits() {
     }
 }
 
+// claim: device-3
 #[test]
 fn clock_set_back_does_not_rejuvenate_sessions() {
     let (mut world, _) = signed_in();
@@ -458,6 +465,7 @@ fn clock_set_back_does_not_rejuvenate_sessions() {
     assert_eq!(world.reason(page), Some("idle"));
 }
 
+// claim: device-5
 #[test]
 fn unreadable_record_ends_with_a_reason() {
     let (mut world, _) = signed_in();
@@ -496,6 +504,7 @@ fn record_of_another_client_is_not_read() {
     assert!(world.session(page).is_none());
 }
 
+// claim: script-33
 #[test]
 fn cleared_record_ends_the_session() {
     let (mut world, page, other_page) = two_vaults();

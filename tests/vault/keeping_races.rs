@@ -283,6 +283,7 @@ fn logout_after_a_restart_ends_without_metadata() {
     assert_eq!(world.response(logout), Some(&PageResponse::Done(None)));
 }
 
+// claim: script-8
 #[test]
 fn endpoints_are_never_proxied_after_a_restart() {
     let config = r#"{"session":{"persist":"sealed"},"apis":[{"url":"https://id.example.com/oauth/","methods":["GET","POST"]}]}"#;

@@ -31,6 +31,7 @@ fn other_protocol_version_is_reported() {
     }
 }
 
+// claim: script-5
 #[test]
 fn second_hello_changes_nothing() {
     let (mut world, page) = World::signed_in();
@@ -46,6 +47,7 @@ fn second_hello_changes_nothing() {
     assert_eq!(sessions.count(), 1);
 }
 
+// claim: script-5
 #[test]
 fn unknown_messages_are_rejected_by_id() {
     let mut world = World::new();
@@ -101,6 +103,7 @@ fn longest_message_is_read() {
     assert_eq!(world.status(call), 200);
 }
 
+// claim: script-18
 #[test]
 fn more_than_1024_calls_at_once_are_refused() {
     let (mut world, page) = World::signed_in();
@@ -168,6 +171,7 @@ fn pages_may_share_an_id() {
     }
 }
 
+// claim: script-18
 #[test]
 fn new_page_replaces_the_first_of_256() {
     let mut world = World::new();

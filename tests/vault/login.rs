@@ -342,6 +342,7 @@ fn abandoned_login_stores_nothing() {
     assert_eq!(world.count(Kind::Store), 0);
 }
 
+// claim: site-5
 #[test]
 fn login_stays_in_the_app() {
     let mut world = World::new();
@@ -354,6 +355,7 @@ fn login_stays_in_the_app() {
     }
 }
 
+// claim: script-18
 #[test]
 fn the_33rd_login_at_once_is_refused() {
     let mut world = World::new();
@@ -396,6 +398,7 @@ fn unfinished_logins_count_for_ten_minutes() {
     world.begin_login(page, "redirect");
 }
 
+// claim: site-5
 #[test]
 fn login_never_returns_to_a_host() {
     for return_to in ["/.//evil.test/x", "https://app.example.com//evil.test/x"] {
@@ -417,6 +420,7 @@ fn login_never_returns_to_a_host() {
     }
 }
 
+// claim: script-31
 #[test]
 fn login_of_a_popup_is_not_stored() {
     let mut world = World::new();

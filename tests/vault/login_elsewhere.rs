@@ -77,6 +77,7 @@ fn page_learns_hint_and_target() {
     assert_eq!(response(&mut world, page, &empty), initiated("/"));
 }
 
+// claim: site-8
 #[test]
 fn session_is_kept() {
     let (mut world, page) = World::signed_in_with(CONFIG);
@@ -89,6 +90,7 @@ fn session_is_kept() {
     assert_eq!(world.session(page), Some(&before));
 }
 
+// claim: site-8
 #[test]
 fn other_issuer_is_refused() {
     let (mut world, page) = signed_out();
@@ -109,6 +111,7 @@ fn repeated_parameter_is_refused() {
     }
 }
 
+// claim: site-8
 #[test]
 fn targets_outside_the_apps_pages_are_refused() {
     let (mut world, page) = signed_out();

@@ -14,6 +14,7 @@ use vault::PortId;
 
 const PROVIDER_LOGOUT: &str = r#""t":"logout","provider":true"#;
 
+// claim: device-4
 #[test]
 fn logout_ends_every_page_and_revokes() {
     let (mut world, page) = World::signed_in();
@@ -170,6 +171,7 @@ fn revocation_succeeds_at_the_second_attempt() {
     assert!(world.provider.has_revoked_everything());
 }
 
+// claim: end-24
 #[test]
 fn refused_revocation_is_not_repeated() {
     let (mut world, page) = World::signed_in();
@@ -375,6 +377,7 @@ fn logout_survives_another_pages_end() {
     }
 }
 
+// claim: end-24
 #[test]
 fn logout_reports_the_revocation() {
     for (fault, revoked) in [

@@ -26,6 +26,7 @@ fn load_with(world: &mut World, page: PortId, address: &str, members: &str) -> R
     call
 }
 
+// claim: script-42
 #[test]
 fn address_is_mapped_to_the_rule_and_loaded_with_get() {
     let (mut world, page) = World::signed_in_with(APIS);
@@ -45,6 +46,7 @@ fn address_is_mapped_to_the_rule_and_loaded_with_get() {
     assert!(seen.init.contains(r#""cache":"no-store""#), "{}", seen.init);
 }
 
+// claim: script-11
 #[test]
 fn request_of_an_element_with_another_method_is_refused() {
     let (mut world, page) = World::signed_in_with(APIS);
@@ -72,6 +74,7 @@ fn request_of_an_element_does_not_outlive_its_page() {
     assert!(!init.contains("keepalive"), "{init}");
 }
 
+// claim: script-42
 #[test]
 fn address_that_no_media_rule_decides_about_is_refused() {
     let (mut world, page) = World::signed_in_with(APIS);
@@ -115,6 +118,7 @@ fn address_beside_other_rules_is_loaded() {
     }
 }
 
+// claim: script-42
 #[test]
 fn headers_of_elements_are_checked() {
     let (mut world, page) = World::signed_in_with(APIS);
@@ -127,6 +131,7 @@ fn headers_of_elements_are_checked() {
     assert_eq!(world.code(call), "header_not_allowed");
 }
 
+// claim: script-42
 #[test]
 fn elements_do_not_extend_the_idle_timeout() {
     for (background, is_media) in [(false, true), (true, false), (false, false)] {

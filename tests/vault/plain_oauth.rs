@@ -28,6 +28,7 @@ fn refresh(world: &mut World, page: PortId) {
     world.answer_all();
 }
 
+// claim: network-5
 #[test]
 fn claim_with_a_token_fails_the_login() {
     let mut world = world_with(

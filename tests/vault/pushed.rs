@@ -18,6 +18,7 @@ fn query(address: &str) -> std::collections::BTreeMap<String, String> {
     params(address.split_once('?').unwrap().1)
 }
 
+// claim: url-1
 #[test]
 fn configured_logins_are_pushed() {
     for par in [r#""par":true,"#, r#""par":"auto","#, ""] {
@@ -35,6 +36,7 @@ fn configured_logins_are_pushed() {
     }
 }
 
+// claim: url-2
 #[test]
 fn only_popups_and_silent_logins_show_state() {
     for (members, is_shown) in [
@@ -154,6 +156,7 @@ const CLOSED: [Fault; 7] = [
     Fault::Opaque,
 ];
 
+// claim: url-3
 #[test]
 fn closed_push_endpoint_is_tried_once() {
     for fault in CLOSED {
@@ -173,6 +176,7 @@ fn closed_push_endpoint_is_tried_once() {
     }
 }
 
+// claim: url-3
 #[test]
 fn required_pushing_has_no_fallback() {
     for fault in CLOSED {
@@ -190,6 +194,7 @@ fn required_pushing_has_no_fallback() {
     }
 }
 
+// claim: url-3
 #[test]
 fn other_push_failures_cause_no_fallback() {
     for (fault, code) in [
@@ -262,6 +267,7 @@ fn description_of_a_refused_push_is_logged() {
     assert_eq!(world.log.len(), 1, "the description contains state");
 }
 
+// claim: url-3
 #[test]
 fn unreadable_push_counts_if_metadata_is_readable() {
     for outage in [

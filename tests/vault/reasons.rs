@@ -17,6 +17,7 @@ fn ended(config: &str, why: &'static str) -> (World, PortId) {
     (world, page)
 }
 
+// claim: script-22
 #[test]
 fn every_known_reason_is_reported() {
     for (why, reason) in [

@@ -86,6 +86,7 @@ fn unpersistable_successor_is_still_adopted() {
     assert_eq!(world.provider.reuses, 0);
 }
 
+// claim: network-3
 #[test]
 fn each_refresh_sends_the_latest_token() {
     let (mut world, page) = World::signed_in();
@@ -100,6 +101,7 @@ fn each_refresh_sends_the_latest_token() {
     assert_eq!(world.provider.reuses, 0);
 }
 
+// claim: network-3
 #[test]
 #[should_panic(expected = "that it knows to be consumed")]
 fn world_notices_consumed_tokens() {
@@ -217,6 +219,7 @@ fn unavailable_keys_do_not_stop_refreshes() {
     }
 }
 
+// claim: provider-5, end-21
 #[test]
 fn refreshed_tokens_of_another_user_are_revoked() {
     for (claim, value) in [("sub", "mallory"), ("iss", "https://evil.example")] {
@@ -234,6 +237,7 @@ fn refreshed_tokens_of_another_user_are_revoked() {
     }
 }
 
+// claim: provider-5
 #[test]
 fn unsigned_user_change_is_ignored() {
     let (mut world, page) = World::expired();

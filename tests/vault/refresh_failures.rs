@@ -49,6 +49,7 @@ fn unreachable_token_endpoint_is_named_in_calls() {
     );
 }
 
+// claim: network-2
 #[test]
 fn transient_fault_only_delays_calls() {
     for &fault in PASSING {
@@ -69,6 +70,7 @@ fn transient_fault_only_delays_calls() {
     }
 }
 
+// claim: end-13
 #[test]
 fn transient_fault_is_retried_with_same_token() {
     for &fault in PASSING {
@@ -101,6 +103,7 @@ fn valid_token_hides_refresh_faults() {
     }
 }
 
+// claim: network-3
 #[test]
 fn lost_successor_is_requested_within_the_leeway() {
     for fault in [Fault::LostAfter, Fault::Truncated] {
@@ -125,6 +128,7 @@ fn lost_successor_without_leeway_ends_the_session_once() {
     }
 }
 
+// claim: end-1
 #[test]
 fn invalid_grant_ends_the_session_in_every_page() {
     let (mut world, page) = World::expired();
@@ -145,6 +149,7 @@ fn invalid_grant_ends_the_session_in_every_page() {
     assert_eq!((world.count(REFRESH), world.count(REVOKE)), (1, 0));
 }
 
+// claim: end-4
 #[test]
 fn interaction_required_stops_refreshes_until_login() {
     for error in [
@@ -173,6 +178,7 @@ fn interaction_required_stops_refreshes_until_login() {
     }
 }
 
+// claim: end-3
 #[test]
 fn misconfigured_client_is_reported_without_a_storm() {
     for error in [
@@ -287,6 +293,7 @@ fn retries_of_many_vaults_are_spread() {
     assert!(moments.len() > 5);
 }
 
+// claim: end-14
 #[test]
 fn retry_after_binds_all_callers() {
     for status in [429, 503] {
@@ -398,6 +405,7 @@ fn clock_set_back_does_not_prolong_waits() {
     assert_eq!(world.status(call), 200);
 }
 
+// claim: end-17
 #[test]
 fn malformed_refresh_error_is_not_shown() {
     for fault in [
@@ -432,6 +440,7 @@ fn call_waits_out_a_short_retry_after() {
     assert_eq!(world.status(call), 200);
 }
 
+// claim: end-14
 #[test]
 fn retry_after_is_capped_at_ten_minutes() {
     let (mut world, _, _) = waiting(Fault::Busy(503, Some(86_400)));

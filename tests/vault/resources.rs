@@ -253,6 +253,7 @@ fn held_401s_are_repeated_with_the_next_login() {
     world.release();
 }
 
+// claim: end-9
 #[test]
 fn invalid_target_fails_only_the_call() {
     let (mut world, page) = two();
@@ -550,6 +551,7 @@ fn searched(world: &World) -> Vec<String> {
         .collect()
 }
 
+// claim: api-4
 #[test]
 fn searches_responses_for_every_apis_tokens() {
     let (mut world, page) = two();
@@ -574,6 +576,7 @@ fn searches_responses_for_every_apis_tokens() {
     assert!(!searched(&world).contains(orders));
 }
 
+// claim: api-4
 #[test]
 fn searches_responses_for_at_most_eight_tokens() {
     let rule =

@@ -65,6 +65,7 @@ fn message(text: &str) -> String {
     format!(r#"{{"t":"error","id":1,"code":"x","message":"{text}"}}"#)
 }
 
+// claim: script-2
 #[test]
 fn complete_session_shows_no_secret() {
     let world = a_whole_life();
@@ -124,6 +125,7 @@ fn page_sees_exactly_these_members_of_a_session() {
     }
 }
 
+// claim: script-2
 #[test]
 fn debug_output_shows_only_names() {
     let mut world = a_whole_life();
@@ -161,6 +163,7 @@ fn debug_output_shows_only_names() {
     assert_eq!(world.witness.debug_texts(), names);
 }
 
+// claim: script-2
 #[test]
 fn planted_secret_is_found_in_any_encoding() {
     assert!(!caught(|witness, _| witness.told(&message("harmless"))));
@@ -195,6 +198,7 @@ fn nonce_appears_only_in_the_login_url() {
     }
 }
 
+// claim: script-13
 #[test]
 fn failed_login_shows_no_secret() {
     for fault in FAULTS {
@@ -220,6 +224,7 @@ fn failed_login_shows_no_secret() {
     }
 }
 
+// claim: script-13
 #[test]
 fn malformed_callback_does_not_show_its_code() {
     let mut world = World::new();

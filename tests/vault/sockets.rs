@@ -144,6 +144,7 @@ fn token_follows_the_pages_query() {
     );
 }
 
+// claim: reports-1
 #[test]
 fn query_socket_is_probed_without_token() {
     let (mut world, page) = world(QUERY);
@@ -156,6 +157,7 @@ fn query_socket_is_probed_without_token() {
     assert_eq!(protocol(&world, socket), "");
 }
 
+// claim: reports-1
 #[test]
 fn address_is_probed_until_it_passes() {
     let (mut world, page) = world(QUERY);
@@ -176,6 +178,7 @@ fn only_query_sockets_are_probed() {
     }
 }
 
+// claim: reports-1
 #[test]
 fn socket_with_blocked_probe_gets_no_token() {
     let (mut world, page) = world(QUERY);
@@ -496,6 +499,7 @@ fn failed_handshake_is_not_retried() {
     assert_eq!(world.count(REFRESH), 0);
 }
 
+// claim: script-18
 #[test]
 fn sockets_are_limited() {
     let (mut world, page) = world(PROTOCOL);

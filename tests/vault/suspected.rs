@@ -53,6 +53,7 @@ fn keep_calling(world: &mut World, page: PortId, for_seconds: u64) {
     }
 }
 
+// claim: end-28
 #[test]
 fn gateway_page_that_stays_asks_for_the_user() {
     for refusing in [Refusing::Empty, Refusing::Unauthorized] {
@@ -68,6 +69,7 @@ fn gateway_page_that_stays_asks_for_the_user() {
     }
 }
 
+// claim: end-28
 #[test]
 fn third_gateway_page_counts_after_twenty_seconds() {
     let (mut world, page) = World::expired();
@@ -126,6 +128,7 @@ fn refusals_before_new_tokens_do_not_count() {
     assert_eq!(state(&world, page), "active");
 }
 
+// claim: end-5
 #[test]
 fn suspected_session_is_tried_every_five_minutes() {
     let (mut world, page) = suspected();
@@ -141,6 +144,7 @@ fn suspected_session_is_tried_every_five_minutes() {
     assert_eq!(sent.len(), 1, "the refresh token is kept");
 }
 
+// claim: end-5
 #[test]
 fn success_restores_a_suspected_session() {
     let (mut world, page) = World::expired();
@@ -285,6 +289,7 @@ fn readable_end_ends_a_suspected_session() {
     assert_eq!(world.reason(page), Some("provider_ended"));
 }
 
+// claim: end-6
 #[test]
 fn hidden_refusals_count_after_two_minutes() {
     let (mut world, page) = revoked(Refusing::Hidden);
@@ -315,6 +320,7 @@ fn message_names_the_missing_cors_headers() {
     }
 }
 
+// claim: end-6
 #[test]
 fn calls_do_not_shorten_the_two_minutes() {
     let (mut world, page) = revoked(Refusing::Hidden);
@@ -325,6 +331,7 @@ fn calls_do_not_shorten_the_two_minutes() {
     assert_eq!(state(&world, page), "interaction_required");
 }
 
+// claim: end-7
 #[test]
 fn cdn_error_without_cors_is_an_outage() {
     let (mut world, page) = World::expired();
@@ -340,6 +347,7 @@ fn cdn_error_without_cors_is_an_outage() {
     assert_eq!(world.status(next), 200);
 }
 
+// claim: end-7
 #[test]
 fn offline_service_worker_is_not_the_provider() {
     let (mut world, page) = World::expired();
@@ -356,6 +364,7 @@ fn offline_service_worker_is_not_the_provider() {
     assert_eq!(state(&world, page), "active");
 }
 
+// claim: end-7
 #[test]
 fn captive_portal_is_not_the_provider() {
     let (mut world, page) = World::expired();
@@ -428,6 +437,7 @@ fn hidden_refusal_with_keys_at(jwks_uri: &str) -> (World, PortId) {
     (world, page)
 }
 
+// claim: end-7
 #[test]
 fn configured_metadata_is_probed_at_its_keys() {
     let (mut world, page) = hidden_refusal_with_keys_at("https://id.example.com/jwks");

@@ -16,6 +16,7 @@ fn sign_in_granted(config: &str, granted: &'static str) -> (World, PortId, kit::
     (world, page, callback)
 }
 
+// claim: url-4
 #[test]
 fn unrequested_scopes_are_reported_once() {
     for config in ["{}", r#"{"unrequestedScopes":"warn"}"#] {
@@ -80,6 +81,7 @@ fn scopes_added_by_pages_count_as_requested() {
     assert!(world.session(page).is_some());
 }
 
+// claim: url-4
 #[test]
 fn planted_scopes_do_not_count_as_requested() {
     let mut world = World::with(r#"{"unrequestedScopes":"refuse"}"#);
@@ -176,12 +178,14 @@ fn assert_planted_key_is_ignored(world: &mut World, page: PortId, address: &str,
     assert_ne!(world.provider.key_of_family(0), Some(planted));
 }
 
+// claim: script-20
 #[test]
 fn living_vault_ignores_planted_keys() {
     let (mut world, page, address, planted) = with_planted_key();
     assert_planted_key_is_ignored(&mut world, page, &address, &planted);
 }
 
+// claim: script-20
 #[test]
 fn further_logins_evict_no_remembered_key() {
     let (mut world, page, address, planted) = with_planted_key();
@@ -192,6 +196,7 @@ fn further_logins_evict_no_remembered_key() {
     assert_planted_key_is_ignored(&mut world, page, &address, &planted);
 }
 
+// claim: script-20, url-6
 #[test]
 fn tokens_are_not_bound_to_planted_keys() {
     let (mut world, page, address, planted) = with_planted_key();

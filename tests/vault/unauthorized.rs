@@ -19,6 +19,7 @@ fn call(world: &mut World, page: PortId, path: &str) -> Request {
     call
 }
 
+// claim: end-22
 #[test]
 fn a_401_costs_one_refresh_and_one_retry() {
     let (mut world, page) = refused();
@@ -46,6 +47,7 @@ fn a_persistent_401_is_delivered() {
     assert_eq!((world.count(REFRESH), world.count(Kind::Call)), (1, 2));
 }
 
+// claim: api-2
 #[test]
 fn persistent_401s_cause_no_refresh_storm() {
     let (mut world, page) = World::signed_in();
@@ -143,6 +145,7 @@ fn one_time_body_waits_for_the_refresh() {
     assert_eq!(world.count(Kind::Call), 1);
 }
 
+// claim: end-23
 #[test]
 fn scope_challenge_causes_no_refresh() {
     for path in ["/admin", "/step-up"] {
@@ -315,6 +318,7 @@ fn failed_retry_is_a_network_failure() {
     );
 }
 
+// claim: api-2
 #[test]
 fn refreshes_after_401s_are_limited() {
     let (mut world, page) = World::signed_in();

@@ -50,6 +50,7 @@ fn id_token_wins() {
     assert_eq!(claims(&world, page), r#"{"sub":"alice","name":"Alice"}"#);
 }
 
+// claim: network-4
 #[test]
 fn protocol_claims_are_not_taken() {
     for claim in [
@@ -95,6 +96,7 @@ fn refresh_keeps_the_claims() {
     assert_eq!(claims(&world, page), r#"{"sub":"alice","email":"a@b"}"#);
 }
 
+// claim: network-4
 #[test]
 fn response_with_a_token_fails_the_login() {
     let mut world = world_with("{}", "{}");

@@ -212,6 +212,7 @@ mod tests {
             .collect()
     }
 
+    // claim: package-4
     #[test]
     fn different_module_is_noticed() {
         assert_eq!(first_difference(b"abc", b"abc"), None);
@@ -220,6 +221,7 @@ mod tests {
         assert_eq!(first_difference(b"", b"a"), Some(0));
     }
 
+    // claim: package-2
     #[test]
     fn docs_list_exactly_the_crates_in_modules() {
         let document = fs::read_to_string(paths::at("docs/supply-chain.md")).unwrap();

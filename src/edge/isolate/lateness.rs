@@ -119,6 +119,7 @@ mod tests {
         assert_eq!(lateness.of(&at(136)), seconds(5));
     }
 
+    // claim: handler-23
     #[test]
     fn late_periods_in_a_row_have_a_limit() {
         let lateness = Lateness::default();

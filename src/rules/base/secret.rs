@@ -92,6 +92,7 @@ mod tests {
         pub(super) static COMPARED: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
     }
 
+    // claim: script-14
     #[test]
     fn matches_compares_every_byte() {
         let secret = Secret::from("state-123");
@@ -122,6 +123,7 @@ mod tests {
         assert!(!long.contains("longer"));
     }
 
+    // claim: script-14
     #[test]
     fn matches_only_equal_strings() {
         let secret = Secret::from("state-123");

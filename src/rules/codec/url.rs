@@ -295,6 +295,7 @@ mod platform {
 mod tests {
     use super::*;
 
+    // claim: network-1
     #[test]
     fn only_https_and_loopback_are_trustworthy() {
         for text in [

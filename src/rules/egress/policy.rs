@@ -891,6 +891,7 @@ mod tests {
         }
     }
 
+    // claim: script-9
     #[test]
     fn exact_rule_decides_before_folders() {
         let rules = with_exact("https://a.test/me", &["GET"]);

@@ -133,6 +133,7 @@ pub(crate) mod tests {
         assert!(counts[0] > 2000 && counts[1] > 2000, "{counts:?}");
     }
 
+    // claim: script-10
     #[test]
     fn punctuation_counts_as_a_hyphen() {
         let exceptions = Exceptions::default();

@@ -626,6 +626,7 @@ mod tests {
     /// The largest number of bytes of a form that precede the token: `Bearer ` in base64.
     const BEFORE: usize = 9;
 
+    // claim: api-4
     #[test]
     fn finds_token_across_any_cut() {
         for token in [JWT, OPAQUE] {
@@ -699,6 +700,7 @@ mod tests {
 
     const LINE_BREAKS: [&str; 6] = ["\n", "\r\n", "\r", "\\n", "\\r\\n", "\\r"];
 
+    // claim: api-4
     #[test]
     fn finds_wrapped_base64_across_any_cut() {
         let token = long_token();
@@ -754,6 +756,7 @@ mod tests {
         }
     }
 
+    // claim: api-4
     #[test]
     fn each_of_several_tokens_is_found() {
         let others = [
@@ -783,6 +786,7 @@ mod tests {
         assert!(Guard::search_for(&[]).is_none());
     }
 
+    // claim: api-6
     #[test]
     fn cut_positions_do_not_depend_on_the_token() {
         let other = "4Ki2-_YQ0aXhQzeyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhb";
@@ -828,6 +832,7 @@ mod tests {
         pieces.iter().map(pass).collect()
     }
 
+    // claim: api-4, api-6
     #[test]
     fn held_bytes_pass_after_a_pause_if_their_run_is_short() {
         for (token, other) in [
@@ -851,6 +856,7 @@ mod tests {
     }
 
     /// A part of an escape would tell half of the sixteenth character.
+    // claim: api-4
     #[test]
     fn sixteenth_character_does_not_begin_after_a_pause() {
         let escaped: String = JWT
@@ -877,6 +883,7 @@ mod tests {
         assert_eq!(passed[3].1, " more |");
     }
 
+    // claim: api-4
     #[test]
     fn token_is_found_across_pauses() {
         for token in [JWT, OPAQUE] {
@@ -926,6 +933,7 @@ mod tests {
         LOOKED_AT.get() - before
     }
 
+    // claim: api-6
     #[test]
     fn search_work_depends_only_on_token_length() {
         let other: String = JWT.chars().rev().collect();
@@ -1025,6 +1033,7 @@ mod tests {
         }
     }
 
+    // claim: api-4
     #[test]
     fn short_tokens_are_not_searched_for() {
         assert!(Guard::new("fifteen-letters").is_none());

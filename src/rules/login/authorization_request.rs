@@ -717,6 +717,7 @@ pub(in crate::login) mod tests {
         }
     }
 
+    // claim: script-21
     #[test]
     fn rejects_unknown_prompts() {
         for prompt in [
@@ -905,6 +906,7 @@ pub(in crate::login) mod tests {
         assert!(error.message().contains("more than 10 minutes ago"));
     }
 
+    // claim: handler-56
     #[test]
     fn login_from_a_clock_ahead_is_explained() {
         let pending = start(&LoginParams::default()).unwrap().pending;

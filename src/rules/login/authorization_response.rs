@@ -309,6 +309,7 @@ mod tests {
         assert_eq!(error.code(), Code::CallbackInvalid);
     }
 
+    // claim: script-14
     #[test]
     fn response_is_matched_by_state() {
         let begun = start(&LoginParams::default()).unwrap();

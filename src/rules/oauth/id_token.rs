@@ -638,6 +638,7 @@ mod tests {
         }
     }
 
+    // claim: url-5
     #[test]
     fn rejects_each_invalid_claim() {
         let long = format!("\"{}\"", "a".repeat(256));

@@ -818,6 +818,7 @@ mod tests {
         }
     }
 
+    // claim: network-1
     #[test]
     fn every_endpoint_must_be_https() {
         let required = ["authorization_endpoint", "token_endpoint", "jwks_uri"];

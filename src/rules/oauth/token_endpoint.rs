@@ -425,6 +425,7 @@ mod tests {
         }
     }
 
+    // claim: network-5
     #[test]
     fn named_members_identify_the_user() {
         let identity = |members| {

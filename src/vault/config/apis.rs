@@ -357,6 +357,7 @@ mod tests {
         }
     }
 
+    // claim: script-42
     #[test]
     fn media_rules_are_validated() {
         const RULE: &str =

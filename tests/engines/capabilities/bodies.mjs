@@ -73,6 +73,7 @@ const capabilities = [
     },
   },
   {
+    // claim: api-5
     name: 'the length of a searched body reaches the page only with the whole body',
     async see(scene) {
       const tab = await scene.user()

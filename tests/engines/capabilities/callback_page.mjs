@@ -27,6 +27,7 @@ const sealed = {
 }
 
 const inMemory = {
+  // claim: callback-6
   name: 'callback page: the app starts in the same document if the session is in memory',
   async see({ app, visit }) {
     const { tab } = await visit('/orders')
@@ -185,6 +186,7 @@ const WINDOWS = {
 }
 
 const attacks = {
+  // claim: callback-1, callback-2
   name: 'callback page: script reads no response of its own login, by a frame, a popup or an opener',
   timeout: 180_000,
   async see({ app, visit }) {
@@ -206,6 +208,7 @@ const attacks = {
 }
 
 const report = {
+  // claim: callback-3
   name: 'callback page: on a page without frame-src, the report of a policy tells script its address',
   async see({ app, visit }) {
     const { tab, another } = await visit('/orders')
@@ -225,6 +228,7 @@ async function withErrorPage(app, use) {
 }
 
 const errorPages = {
+  // claim: callback-4
   name: 'callback page: with the headers of the app’s pages, script reads no response at an error page, by a frame, a report, a popup or an opener',
   timeout: 240_000,
   async see({ app, visit }) {
@@ -241,6 +245,7 @@ const errorPages = {
 }
 
 const goingBack = {
+  // claim: callback-4
   name: 'callback page: a user who goes back from an error page tells script its address',
   async see({ app, visit }) {
     const { tab, another } = await visit('/orders')

@@ -33,6 +33,7 @@ const noTraces = (name) => ({
 })
 
 const cachedPages = {
+  // claim: callback-9
   name: 'callback page: a network-first service worker of the app keeps the code, unless it leaves the page alone',
   async see({ app, visit }) {
     app.site.serviceWorkers.push('/sw.js')
@@ -57,6 +58,7 @@ addEventListener('message', async ({ ports: [port] }) => {
 })`
 
 const knownByAddress = {
+  // claim: callback-9
   name: 'callback page: a new service worker knows the page by the address at which it was opened',
   async see({ app, visit }) {
     app.site.serviceWorkers.push('/sw.js')
@@ -75,6 +77,7 @@ const knownByAddress = {
 }
 
 const onlyHash = {
+  // claim: callback-9
   name: 'callback page: a policy with only the hash of the page’s script lets it run, and no other script',
   async see({ app, visit }) {
     const code = `document.title = 'ran'\nnew Worker('/hashed.worker.js').onmessage = () => (document.title += ', worker')`
@@ -105,6 +108,7 @@ const onlyHash = {
 export const callbackTraces = [
   callbackGroup('traces, sealed', { session: { persist: 'sealed' } }, [
     noTraces(
+      // claim: callback-6
       'callback page, dedicated worker: a login leaves no code in caches, storage, history and on channels',
     ),
     cachedPages,

@@ -86,6 +86,7 @@ const rules = {
 }
 
 const redirects = {
+  // claim: api-1
   name: `redirects of the API (${STATUSES.join(', ')}) are blocked: another origin gets no request`,
   async see({ app, visit }) {
     app.setConfig({})
@@ -128,6 +129,7 @@ const followed = {
 }
 
 const policy = {
+  // claim: script-26
   name: 'the worker’s policy stops what a rule allows: nothing is sent',
   async see({ app, visit }) {
     app.elsewhere.requests.length = 0
@@ -184,6 +186,7 @@ const reflection = {
 }
 
 const standalone = {
+  // claim: script-6
   name: 'the standalone worker reads one file, which the page cannot choose, and follows no redirect',
   async see({ app, visit }) {
     const { site } = app

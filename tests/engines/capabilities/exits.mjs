@@ -100,6 +100,7 @@ const stopped = {
 }
 
 const open = {
+  // claim: script-39
   name: 'exits: the policy stops no navigation to another server',
   async see(scene) {
     const { app } = scene

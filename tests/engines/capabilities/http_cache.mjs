@@ -85,6 +85,7 @@ async function signedIn({ app, visit }, rule) {
 }
 
 const vault = {
+  // claim: script-11
   name: 'the HTTP cache serves no echo of the token: in each cache mode, and in ranges',
   async see(scene) {
     const { app } = scene
@@ -112,6 +113,7 @@ async function refresh({ app, tab }) {
 }
 
 const afterRefresh = {
+  // claim: script-11
   name: 'the HTTP cache serves no echo of the previous token after a refresh',
   async see(scene) {
     const { app } = scene
@@ -147,6 +149,7 @@ const fromCache = (tab, url) =>
   )
 
 const writes = {
+  // claim: script-11
   name: 'the HTTP cache stores no echo in a response to POST, PUT, PATCH or DELETE',
   async see(scene) {
     const { app } = scene
@@ -164,6 +167,7 @@ const writes = {
 }
 
 const nextUser = {
+  // claim: script-11
   name: 'the HTTP cache serves no response of one user to the next',
   async see(scene) {
     const { app } = scene
@@ -226,6 +230,7 @@ const nextUserControl = {
 }
 
 const allowed = {
+  // claim: script-11
   name: 'control: the part of an echo that the cache serves if a rule allows it',
   async see(scene) {
     const { app } = scene

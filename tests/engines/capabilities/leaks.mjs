@@ -62,6 +62,7 @@ async function use(api) {
 }
 
 const clean = {
+  // claim: script-1
   name: 'no token, code or verifier in the page: storage, messages, console, cookies, addresses, globals',
   timeout: 120_000,
   async see({ app, engine, visit }) {

@@ -70,6 +70,7 @@ const NO_REPORT = 2000
  * report.
  */
 const reportOf = (kind) => ({
+  // claim: reports-1, reports-2
   name: `the report of a policy that ${kind === 'enforced' ? 'blocks' : 'only reports'} a socket with a token in the query`,
   async see(scene) {
     const { app } = scene

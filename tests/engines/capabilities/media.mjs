@@ -164,6 +164,7 @@ export const media = [
         },
       },
       {
+        // claim: script-41
         name: 'media: no document, script or style at such an address runs',
         async see(scene) {
           const tab = await gallery(scene)
@@ -173,6 +174,7 @@ export const media = [
         },
       },
       {
+        // claim: script-41
         name: 'media: a part of a drawing cannot become a part of the page',
         async see(scene) {
           const tab = await gallery(scene)

@@ -74,6 +74,7 @@ async function signInByAddress(app, tab, path) {
 
 const capabilities = [
   {
+    // claim: handler-11
     name: 'token handler: a typed address, redirected or not, gets a token only after a click',
     async see({ app, visit }) {
       const { tab } = await visit('/link')

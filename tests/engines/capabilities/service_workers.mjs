@@ -71,6 +71,7 @@ async function register(app, tab, path) {
 
 const refusals = [
   {
+    // claim: script-34
     name: 'no service worker where the site refuses its file with 403',
     async see({ app, visit }) {
       app.site.files['/other.js'] = SPY
@@ -80,6 +81,7 @@ const refusals = [
     },
   },
   {
+    // claim: script-34
     name: 'no service worker where the page’s worker-src names the vault’s file alone',
     async see({ app, visit }) {
       const before = app.site.pageCsp
@@ -104,6 +106,7 @@ const seesToken = async (scene) => {
 }
 
 const sees = (kind) => ({
+  // claim: origin-4
   name: `without 403 and policy, a service worker sees the requests of a vault in a \`${kind}\``,
   see: seesToken,
 })
@@ -130,6 +133,7 @@ export const serviceWorkers = [
     prepare: serveSpy,
     capabilities: [
       {
+        // claim: origin-4
         name: 'vault origin: a service worker of the app’s origin sees no request of the vault',
         async see(scene) {
           const seen = await spy(scene)

@@ -425,6 +425,7 @@ mod controls {
         host.told
     }
 
+    // claim: script-16
     #[test]
     fn token_length_does_not_change_page_messages() {
         let config = CONFIG.replace(r#""inspect":true,"#, "");

@@ -362,6 +362,7 @@ mod tests {
         assert!(may_be_below("/x", "/"));
     }
 
+    // claim: script-8
     #[test]
     fn nothing_below_a_forbidden_place_is_reached() {
         for (read, known, is_it) in [

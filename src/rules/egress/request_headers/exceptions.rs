@@ -109,6 +109,7 @@ mod tests {
         assert!(exceptions.refuse("cf-ray"));
     }
 
+    // claim: script-10
     #[test]
     fn no_rule_allows_credential_or_framing_headers() {
         for name in strings::split_list(FIXED) {

@@ -129,6 +129,7 @@ mod tests {
         assert_eq!(requested_scope(&flow, Some("openid")).unwrap(), None);
     }
 
+    // claim: script-21
     #[test]
     fn login_options_add_only_configured_parameters() {
         let flow = flow(r#","loginParams":["kc_idp_hint","display"]"#);
