@@ -26,7 +26,7 @@ use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::session::evidence::Evidence;
 use crate::session::profile;
 
-/// What the driver knows when a login takes a step.
+/// The knowledge of the driver when a login takes a step.
 pub struct Known<'a> {
     /// The configuration.
     pub flow: &'a Flow,

@@ -1,4 +1,4 @@
-//! What a token response says about its user: an ID token or, without OpenID Connect, members of the response.
+//! The evidence of the user in a token response: an ID token or, without OpenID Connect, members of the response.
 
 use super::{named, view};
 use crate::base::error::Result;
