@@ -236,6 +236,27 @@ fn provider_error_reaches_login_page() {
     }
 }
 
+#[test]
+fn failed_exchange_has_the_status_of_its_error() {
+    let refused = |status, code| Some(provider::json(status, &format!(r#"{{"error":"{code}"}}"#)));
+    for (reply, status, code) in [
+        (None, 503, Code::ProviderUnavailable),
+        (refused(400, "invalid_grant"), 400, Code::CodeRejected),
+        (refused(401, "invalid_client"), 502, Code::ClientRejected),
+        (
+            Some(provider::json(200, "{}")),
+            502,
+            Code::TokenResponseInvalid,
+        ),
+    ] {
+        let mut host = Host::new();
+        let back = host.come_back("/auth/login");
+        host.provider.replies.push_back(("/token", reply));
+        assert_eq!(host.arrive(&back).status, status, "{code:?}");
+        assert_eq!(host.faults(), [code]);
+    }
+}
+
 /// Returns true if the handler has logged this description.
 fn has_logged(host: &Host, description: &str) -> bool {
     let expected = format!("the provider says \"{description}\"");
