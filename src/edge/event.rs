@@ -78,7 +78,7 @@ named! {
         Error = "error",
         /// Everything else, such as a fault of one request, session or API.
         Warn = "warn",
-        /// An outage is over.
+        /// An outage is over, or an order has ended sessions.
         Info = "info",
     }
 }
@@ -111,9 +111,9 @@ pub struct Observation {
     pub about: About,
 }
 
-/// Defines the kinds of events. A row has the members that an observer gets, and says what the event is about: a request,
-/// or the isolate. The build writes the types of the package from this table, in which durations are in seconds, and a
-/// member without a value is absent. `as` names the type of a member in TypeScript, if it is narrower than that in Rust.
+/// Defines the kinds of events. A row has the members that an observer gets, and its subject: a request or the isolate. The
+/// build writes the package's TypeScript types from this table. There, durations are in seconds, and a member without a
+/// value is absent. `as` gives the TypeScript type of a member if it is narrower than the Rust type.
 macro_rules! events {
     ($(
         $(#[doc = $about:literal])+

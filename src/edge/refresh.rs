@@ -200,7 +200,7 @@ fn flight_of(task: &Task, session: &Session) -> Option<FlightId> {
     cache.flight(&session.sid, &task.now())
 }
 
-/// Returns the refusal of a request that has waited long enough for a refresh. The refresh may be waiting for the
+/// Returns the refusal of a request that has waited for a refresh as long as it may. The refresh may be waiting for the
 /// coordinator.
 fn in_flight(task: &Task, session: &Session) -> Refusal {
     match coordinator::has_failed(task) {

@@ -509,7 +509,7 @@ fn head_text(id: RequestId, head: &ResponseHead) -> String {
         .finish()
 }
 
-/// Returns what decides about the response to a call that was sent with the token of this generation.
+/// Returns the facts by which the response to a call is judged. The call was sent with the token of this generation.
 fn sent_call(ctx: &Context, refresh: &Refresh, call: &Call, generation: u64) -> SentCall {
     let selector = call.allowed.token_selector();
     let has_newer_token = |session: &Session| session.issued(selector) > generation;
@@ -530,7 +530,7 @@ fn sent_call(ctx: &Context, refresh: &Refresh, call: &Call, generation: u64) -> 
     }
 }
 
-/// Tells the pages that only a login of the user brings another token.
+/// Tells the pages that the user must sign in before there is another token.
 fn require_login(ctx: &mut Context) {
     if let Some(session) = &mut ctx.session {
         session.require_interaction(None);

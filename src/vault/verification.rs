@@ -1,7 +1,7 @@
-//! Verification of what a token response says about the user.
+//! The verification of the user in a token response.
 //!
 //! With OpenID Connect, the response has an ID token. The vault selects the key, the host verifies the signature with
-//! this key, and the claims are then checked: see [`Evidence::user`].
+//! this key, and [`Evidence::user`] then checks the claims. [`SignatureCheck`] is the part that logins and refreshes share.
 //!
 //! If the provider's known keys do not include the token's key, the key may be new. The keys are then fetched again, at
 //! most once for each token.
@@ -93,7 +93,7 @@ impl SignatureCheck {
     }
 }
 
-/// The tokens of a refresh whose ID token is being verified.
+/// The verification of a refresh's tokens.
 pub(super) struct Verification {
     pub(super) tokens: Box<TokenSet>,
     /// The time at which the tokens were requested.
@@ -106,7 +106,7 @@ pub(super) struct Verification {
 pub(super) enum Next {
     /// Wait for the host's check of the signature, or for keys.
     Wait,
-    /// Conclude at once, since there is no signature.
+    /// Conclude at once, because there is no signature.
     Conclude,
 }
 
@@ -119,8 +119,7 @@ impl Verification {
         self.signature.awaits_keys()
     }
 
-    /// Creates the verification of what `tokens` say about the user. `requested` is the time at which the tokens were
-    /// requested.
+    /// Creates the verification of `tokens`, which were requested at the time `requested`.
     pub(super) fn new(tokens: Box<TokenSet>, requested: Instant, evidence: Evidence) -> Self {
         Self {
             tokens,
@@ -177,8 +176,8 @@ fn awaits_document(ctx: &mut Context, provider: &Provider, was_requested: &mut b
     ctx.is_in_flight(Purpose::Metadata)
 }
 
-/// Returns what `tokens` say about the user, which is not verified yet. Returns an error if the ID token is missing or its
-/// header is not acceptable.
+/// Returns the evidence of the user in `tokens`, which is not verified yet. Returns an error if the ID token is missing or
+/// its header is not acceptable.
 pub(super) fn evidence(ctx: &Context, provider: &Provider, tokens: &TokenSet) -> Result<Evidence> {
     Evidence::of(&ctx.config.flow, provider.metadata.as_deref(), tokens)
 }

@@ -306,7 +306,7 @@ async fn add_to_index(context: &RequestContext, session: Rc<Session>) {
     context.task.sleep(Some(flight), Millis::ZERO).await;
 }
 
-/// Logs what is wrong with the tokens of a login that succeeds.
+/// Logs the warnings about the tokens of a login that succeeds.
 fn report(task: &Task, granted: &Granted) {
     for warning in &granted.warnings {
         match warning.code() {
@@ -323,7 +323,7 @@ fn report(task: &Task, granted: &Granted) {
     }
 }
 
-/// Exchanges the code for tokens, and finds out to whom they were issued. `key` is the DPoP key of the login.
+/// Exchanges the code for tokens, and finds out to which user they were issued. `key` is the DPoP key of the login.
 async fn complete(
     context: &RequestContext,
     metadata: &Metadata,

@@ -32,15 +32,15 @@ const LOGOUT_COOKIE: &str = "logout";
 /// The version of the logout cookie.
 const VERSION: &str = "1";
 
-/// The session of a request for a logout.
+/// The result of the search for the session that a logout is to end.
 enum Leaving {
     /// The request has no session, or its cookie cannot be opened.
     Unknown,
     /// The session is bound, and its cookie may be a copy. The session is not ended.
     Copy,
-    /// The session has ended before.
+    /// The session has already ended.
     Ended,
-    /// The session is to be ended.
+    /// The logout may end this session.
     Live(Rc<Session>),
 }
 
@@ -108,7 +108,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     }
 }
 
-/// Finds the session of a request for a logout.
+/// Finds the session that a logout is to end.
 ///
 /// # Errors
 /// [`Refusal::Later`] if the session or its record cannot be read now.

@@ -1,7 +1,7 @@
-//! The attempts to refresh one session: when this isolate may try, and what it learns from each attempt.
+//! The rules for attempts to refresh a session: when this isolate may try, and what it learns from each attempt.
 //!
-//! A failed attempt delays the session's next one, and may show that the provider is down for all sessions. The memory
-//! is the isolate's: `isolate/cache.rs` for each session, and `isolate/outage.rs` for all.
+//! A failed attempt delays the next attempt for the session, and may show that the provider is down for all sessions. The
+//! isolate keeps this knowledge in memory: `isolate/cache.rs` for each session, and `isolate/outage.rs` for the provider.
 
 use alloc::rc::Rc;
 use rules::prelude::*;
@@ -19,16 +19,17 @@ use rules::oauth::refresh_policy::{RefreshOutcome, Schedule};
 /// attempt that may start within this time.
 pub(super) const SOON: Millis = Millis::from_secs(1);
 
-/// The error message for a refresh that was given up without the lease.
+/// The error message for a refresh that this isolate gave up because it lost the lease.
 pub(super) const LEASE_LOST: &str = msg!("another isolate took over the refresh");
 
-/// Returns true while the provider does not respond. Only the request that tries it then waits longer than a moment.
+/// Returns true while the provider does not respond. Then only the request that probes the provider waits longer than
+/// [`SOON`].
 pub(super) fn is_provider_silent(task: &Task) -> bool {
     task.isolate().session_cache.borrow().outage.is_silent()
 }
 
 /// Lets this request try the refresh, unless an attempt failed in this isolate a moment ago or the provider is down.
-/// The error contains the refusal and the time until the next attempt may start.
+/// The error is the refusal, with the time until the next attempt may start.
 pub(super) fn may_begin(task: &Task, session: &Rc<Session>) -> Result<(), (Refusal, Millis)> {
     let now = task.now();
     let mut cache = task.isolate().session_cache.borrow_mut();
@@ -72,7 +73,7 @@ pub(super) fn is_suspected(task: &Task, session: &Session) -> bool {
     cached.is_some_and(|cached| cached.schedule.is_suspected())
 }
 
-/// Returns why a failed request to the provider must not be repeated now, if there is a reason.
+/// Returns the reason why a failed request to the provider must not be repeated now, if there is one.
 pub(super) fn reason_to_stop(task: &Task) -> Option<&'static str> {
     let now = task.now();
     let outage = &mut task.isolate().session_cache.borrow_mut().outage;
@@ -90,11 +91,11 @@ pub(super) fn record(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcom
     let [jitter] = task.isolate().random();
     let mut cache = task.isolate().session_cache.borrow_mut();
     let cached = cache.entry(&session.sid, &now);
-    // What the provider said about earlier generations is over: another isolate has refreshed the session.
+    // Another isolate has refreshed the session, so responses to earlier generations no longer count.
     if cached.generation < session.generation {
         cached.schedule.reset();
     }
-    // A rotated refresh token begins a generation, and the wait before the next attempt is that generation's.
+    // A rotated refresh token begins a generation, to which the wait before the next attempt belongs.
     let is_rotated = matches!(outcome, RefreshOutcome::Rotated(..));
     cached.generation = session.generation.saturating_add(is_rotated.into());
     cached.refused = schedule_next(&mut cached.schedule, outcome, &now, jitter);
@@ -187,7 +188,7 @@ fn try_again(schedule: &mut Schedule, now: &Instant, jitter: u8) {
     schedule.told_to_wait(now, wait);
 }
 
-/// Returns the text that tells the operator why the provider counts as down.
+/// Returns the reason why the provider counts as down, for the operator.
 fn failure(outcome: &RefreshOutcome) -> String {
     match outcome {
         RefreshOutcome::Transient(why) => why.clone(),

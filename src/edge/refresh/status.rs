@@ -316,8 +316,8 @@ pub(crate) async fn classify(task: &Task, presented: Rc<Session>) -> SessionResu
     }
 }
 
-/// Returns the successor of a presented session, unless the refresh has brought an earlier end than the one in the presented
-/// cookie, and the session has reached it.
+/// Returns the successor of a presented session, unless this successor has already reached one of its limits: a refresh
+/// may have brought an earlier end than the one in the presented cookie.
 async fn continue_with(task: &Task, session: Rc<Session>) -> SessionResult {
     let reached = boxed(limit_for_certain(task, &session)).await?;
     match reached.filter(|reason| *reason != EndReason::Idle) {

@@ -261,7 +261,7 @@ async fn survey(
     Ok(lines.iter().map(of_line).collect())
 }
 
-/// Returns the names whose ends may concern these sessions of a user. The first one is the user's.
+/// Returns the names of all records of ends that may concern these sessions of a user. The first name is the user's.
 fn names_of(user: &str, listed: &[&Listed]) -> Vec<Name> {
     let mut names = vec![Name::subject(user)];
     for one in listed {
@@ -274,7 +274,7 @@ fn names_of(user: &str, listed: &[&Listed]) -> Vec<Name> {
     names
 }
 
-/// Returns a session of the index with what its record says, unless the session has ended.
+/// Returns an indexed session with the data of its record, unless the session has ended.
 fn found(task: &Task, one: &Listed, record: &Record) -> Option<Found> {
     let idle = task.config().flow.limits.idle.0;
     // The coordinator learns of activity only at a refresh if sessions are in cookies.

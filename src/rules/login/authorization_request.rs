@@ -554,7 +554,7 @@ impl Pending {
         (is_requested && is_same).then(|| Error::new(Code::SignInNotRepeated, message))
     }
 
-    /// Refuses a login that is not of this time, as [`Pending::check_age`] does, or that began at another provider.
+    /// Refuses a login that is too old or from the future ([`Pending::check_age`]), or that began at another provider.
     ///
     /// # Errors
     /// [`Code::LoginExpired`] or [`Code::IssuerMismatch`]

@@ -1,12 +1,12 @@
-//! The end of a login: what follows an authorization response, up to the tokens of a known user. A vault and a token
-//! handler drive it.
+//! The completion of a login: the steps from an authorization response to the tokens of a known user.
 //!
-//! Code exchanged → user known by a verified ID token, or by the profile → granted scopes checked → UserInfo claims added.
-//! A login on another device has its tokens already, so it begins with the second step.
+//! Code exchanged → user known from a verified ID token, or from the profile → granted scopes checked → UserInfo claims
+//! added. A login on another device has its tokens already, so it begins with the second step.
 //!
-//! Before that, the driver checks how old the login is ([`Pending::check`]). It sends the requests, finds the key of the ID
-//! token, and checks its signature. If the login fails, the driver decides if it revokes the tokens, and if a repetition
-//! takes the login's place.
+//! [`Completion`] decides which [`Step`] comes next. Its *driver*, which is the vault or the token handler, carries the step
+//! out: it sends requests, finds the key of the ID token, and checks the signature. The driver also checks the login's age
+//! before the first step ([`Pending::check`]). After a failure, the driver decides whether to revoke the tokens, and whether
+//! to repeat the login.
 
 use crate::prelude::*;
 
@@ -26,7 +26,7 @@ use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::session::evidence::Evidence;
 use crate::session::profile;
 
-/// The knowledge of the driver when a login takes a step.
+/// The facts that the driver provides with each step of a login.
 pub struct Known<'a> {
     /// The configuration.
     pub flow: &'a Flow,
@@ -38,19 +38,19 @@ pub struct Known<'a> {
     pub redirect_uri: &'a Url,
     /// The time by which claims are checked, in seconds since the Unix epoch.
     pub now_seconds: u64,
-    /// True if APIs have access tokens of their own. The login's access token may then have some of the scopes only.
+    /// True if APIs have access tokens of their own. The login's access token may then have only some of the scopes.
     pub has_targets: bool,
     /// Secrets of the driver, which the log must not contain. An empty string is not a secret.
     pub secrets: Vec<&'a str>,
-    /// Returns the error if this token endpoint did not respond.
+    /// Creates the error for a token endpoint that did not respond, from its URL.
     pub no_response: fn(&str) -> Error,
 }
 
 /// The next step of a login.
 #[derive(Debug)]
 pub enum Step {
-    /// Send this request, and pass the response to [`Completion::responded`]. It has an access token if it asks for a
-    /// profile, and otherwise the authorization code.
+    /// Send this request, and pass the response to [`Completion::responded`]. A request for a profile contains the access
+    /// token, and the first request the authorization code.
     Send(HttpRequest),
     /// Check the signature of [`Completion::id_token`], and pass the result to [`Completion::signature_checked`].
     CheckSignature,
@@ -69,8 +69,8 @@ pub struct Granted {
     pub user: Identity,
     /// Warnings about the granted scopes, and about members that are not usable.
     pub warnings: Vec<Error>,
-    /// True if there is no refresh token, although the login was not silent. False with `consent: 'always'`, because that is
-    /// the advice.
+    /// True if the developer should be warned that there is no refresh token. False if the login was silent, and with
+    /// `consent: 'always'`, which is what the warning would advise.
     pub lacks_refresh_token: bool,
 }
 
@@ -79,11 +79,11 @@ pub struct Granted {
 pub struct Failed {
     /// The reason.
     pub error: Error,
-    /// The provider's description of the error, to log. It contains no secret.
+    /// The provider's description of the error, for the log. It contains no secret.
     pub description: Option<String>,
     /// The tokens that were issued to this login.
     pub tokens: Option<Box<TokenSet>>,
-    /// The options of a login that may take the place of this one, if it has expired at the provider.
+    /// The options for a repetition, if the login has expired at the provider.
     pub repetition: Option<Box<LoginParams>>,
 }
 
@@ -129,7 +129,7 @@ impl Completion {
         (completion, step)
     }
 
-    /// Sends the request that this login waits for, for the first time or again.
+    /// Returns the request of the current stage, to be sent for the first time or again.
     pub fn send(&mut self, known: &Known<'_>) -> Step {
         match self.request(known) {
             Ok(request) => Step::Send(request),
@@ -254,7 +254,8 @@ impl Completion {
         }
     }
 
-    /// Decides whether the login succeeds. Tokens with scopes that the configuration refuses are not used to ask for claims.
+    /// Decides whether the login succeeds. The scopes are checked before the UserInfo request, so that tokens with refused
+    /// scopes are not used.
     fn conclude(
         &mut self,
         known: &Known<'_>,
@@ -354,7 +355,7 @@ fn check_granted(known: &Known<'_>, tokens: &TokenSet) -> Result<Vec<Error>> {
     Ok(warnings.into_iter().flatten().collect())
 }
 
-/// Returns the provider's description of an error as it is logged, unless it contains a secret of the login or of the driver.
+/// Returns the provider's description of an error for the log, unless it contains a secret of the login or of the driver.
 fn loggable(
     known: &Known<'_>,
     authorization: &AuthorizationResponse,
@@ -365,7 +366,7 @@ fn loggable(
     known.pending.loggable(description, &secrets)
 }
 
-/// Returns the error of a driver that passes what the login does not wait for.
+/// Returns the error for a driver that passes a response or a result for which the login does not wait.
 fn over() -> Error {
     Error::new(Code::LoginFailed, msg!("the login is over"))
 }

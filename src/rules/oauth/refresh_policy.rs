@@ -63,7 +63,7 @@ impl RefreshOutcome {
         }
     }
 
-    /// Returns the new tokens as [`RefreshOutcome::tokens`] does, and drops the rest.
+    /// Returns the new tokens, if the provider has issued any, and drops everything else.
     #[must_use]
     pub fn into_tokens(self) -> Option<Box<TokenSet>> {
         match self {
@@ -84,8 +84,8 @@ impl RefreshOutcome {
         self.blames_provider() || matches!(self, Self::Unexplained(_) | Self::NotOAuth(_))
     }
 
-    /// Returns true if the provider failed, or sent no usable response. A gateway's page does not say that the provider
-    /// failed.
+    /// Returns true if the provider failed, or sent no usable response. The page of a gateway is no evidence that the
+    /// provider failed.
     #[must_use]
     pub const fn blames_provider(&self) -> bool {
         matches!(self, Self::Transient(_) | Self::Opaque)
@@ -110,8 +110,8 @@ impl RefreshOutcome {
         }
     }
 
-    /// Returns the warnings for the developer about the flaws of new tokens. `session` is the subject of a sentence: a
-    /// vault has one session, and the token handler many.
+    /// Returns the warnings for the developer about the flaws of new tokens. `session` begins a
+    /// sentence: "the session" for a vault, which has one session, and "a session" for the token handler.
     #[must_use]
     pub fn warnings(&self, session: &str) -> Vec<Error> {
         let Some(tokens) = self.tokens() else {
@@ -645,7 +645,7 @@ mod tests {
         let text = || "why".to_owned();
         let tokens = || Box::new(TokenSet::default());
         let wait = Millis::from_secs(1);
-        // The columns: the refresh has failed, the failure may pass, and it blames the provider.
+        // The columns are `has_failed`, `may_pass` and `blames_provider`.
         for (outcome, says) in [
             (RefreshOutcome::Renewed(tokens()), [false; 3]),
             (RefreshOutcome::Rotated(tokens(), text()), [false; 3]),

@@ -28,8 +28,8 @@ macro_rules! end_reasons {
                 match self { $(Self::$variant => $revokes,)+ }
             }
 
-            /// Returns true if only the user may begin a login after a session that ended for this reason. If the app began
-            /// one by itself, the session's limits would have no effect.
+            /// Returns true if only the user may begin the next login. If the app began it by itself, the limits of sessions
+            /// would have no effect.
             #[must_use]
             pub const fn is_final(self) -> bool {
                 match self { $(Self::$variant => $is_final,)+ }

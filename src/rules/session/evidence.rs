@@ -1,4 +1,4 @@
-//! The evidence of the user in a token response: an ID token or, without OpenID Connect, members of the response.
+//! The evidence for who the user is, in a token response: an ID token or, without OpenID Connect, members of the response.
 
 use super::{named, view};
 use crate::base::error::Result;
@@ -13,12 +13,12 @@ use crate::oauth::token_endpoint::TokenSet;
 pub enum Evidence {
     /// An ID token whose signature has to be checked.
     IdToken(Unverified),
-    /// Members of the response, or of the profile. The responses come directly from their servers, so nothing is signed.
+    /// Members of the response, or of the profile. These need no signature, because they come directly from the server.
     Members,
 }
 
 impl Evidence {
-    /// Finds what `tokens` say about the user, which is not verified yet.
+    /// Finds the evidence in `tokens`. An ID token is not verified yet.
     ///
     /// # Errors
     /// If the ID token is missing, or its header is not acceptable.
@@ -37,7 +37,8 @@ impl Evidence {
         Unverified::parse(id_token.expose(), allowed).map(Self::IdToken)
     }
 
-    /// Returns the user by a response with these `tokens`. `valid` is the result of the check of the ID token's signature.
+    /// Checks the evidence, and returns the user. `tokens` are those of the same response, and `valid` is the result of the
+    /// check of the ID token's signature.
     ///
     /// # Errors
     /// If the signature or a claim is not valid, or if pages would see a token in a claim.

@@ -10,7 +10,7 @@ use rules::prelude::*;
 /// The status of a response with a part of a resource (RFC 9110 15.3.7).
 const PARTIAL_CONTENT: u16 = 206;
 
-/// A call that has received a response, and what is known of other tokens at that time.
+/// The facts about a call by which its response is judged. The facts about tokens are those at the time of the response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SentCall {
     pub(super) body: Body,
@@ -21,7 +21,7 @@ pub(super) struct SentCall {
     pub(super) has_newer_token: bool,
     /// True if a refresh may bring a token that the API accepts.
     pub(super) can_refresh: bool,
-    /// True if the call's token replaced one that was refused for a call that cannot be repeated.
+    /// True if the call's token was requested because the token before was [`TokenVerdict::Spent`].
     pub(super) is_after_spent: bool,
     /// True if only a login of the user brings another token, and the API may accept that token.
     pub(super) needs_login: bool,
@@ -32,11 +32,12 @@ pub(super) struct SentCall {
 pub(super) enum Verdict {
     /// No script can put the status into a `Response`, so the call fails with this error.
     Unusable(Error),
-    /// The response is a part of a resource, and does not say which one, so the call fails.
+    /// The response is a part of a resource, and does not say which part, so the call fails.
     RangeHidden,
-    /// The API refused the token, and the call is to be sent again with another one. Until then, the response is held back.
+    /// The API refused the token, and the call is sent again once there is another token. Until then, the response is held
+    /// back.
     Hold,
-    /// The page gets the response, unless the API demands another authentication or more scope.
+    /// The page gets the response, unless the API demands step-up authentication or more scope.
     Deliver(TokenVerdict),
 }
 
@@ -45,13 +46,13 @@ pub(super) enum Verdict {
 pub(super) enum TokenVerdict {
     /// The API has not refused the token.
     Accepted,
-    /// The API refused the token. No other token is expected for this reason.
+    /// The API refused the token, and the refusal causes no refresh.
     Refused,
-    /// The API refused the token, and also the one before it: a further refresh would not help.
+    /// The API refused two tokens in a row for this call: a further refresh would not help.
     RefusedAgain,
-    /// The API refused the token, and the call cannot be sent again. The next call needs another token.
+    /// The API refused the token, and the call cannot be sent again. The token is replaced before the next call.
     Spent,
-    /// The API refused the token, and only a login of the user brings another one.
+    /// The API refused the token, and there is no other token until the user signs in.
     Last,
 }
 
@@ -64,7 +65,7 @@ pub(super) fn judge(head: &ResponseHead, call: &SentCall) -> Verdict {
         return Verdict::RangeHidden;
     }
     let is_refused = www_authenticate::refuses_token(head.status, head.www_authenticate.as_deref());
-    // A call of a session that is over says nothing about the tokens of the next one.
+    // A call of an earlier session says nothing about the tokens of the current one.
     if call.is_detached {
         return Verdict::Deliver(match is_refused {
             true => TokenVerdict::Refused,
@@ -79,7 +80,7 @@ pub(super) fn judge(head: &ResponseHead, call: &SentCall) -> Verdict {
     Verdict::Deliver(match call.body {
         _ if is_refused && call.needs_login => TokenVerdict::Last,
         Body::OneShot if is_first && needs_refresh => TokenVerdict::Spent,
-        // The API may also want more than another token.
+        // After the retry, every 401 counts, because the API may want more than another token.
         _ if head.status == 401 && call.was_retried => TokenVerdict::RefusedAgain,
         _ if is_refused => TokenVerdict::Refused,
         _ => TokenVerdict::Accepted,

@@ -1,5 +1,5 @@
-//! The end of a login. The vault matches the authorization response with its pending login, and drives the login's
-//! [`Completion`], up to a session.
+//! The callback: from an authorization response to a session. The vault matches the response with its pending login, and
+//! carries out the steps that the login's [`Completion`] returns.
 
 use crate::context::{Context, Purpose};
 use crate::dpop::{self, Dpop};
@@ -67,7 +67,7 @@ struct Caller {
     /// True if the user logged out after the response arrived, in this or another vault. The login then fails. If no
     /// other session has begun, tokens that the provider has issued for this login are revoked.
     is_canceled: bool,
-    /// True if the page can go to the provider again.
+    /// True if the page can repeat the login at the provider.
     may_repeat: bool,
 }
 
@@ -226,7 +226,7 @@ impl Callbacks {
         self.completing.iter().any(|login| login.awaits(op))
     }
 
-    /// Sends the request `op` to the endpoint that the provider has now.
+    /// Sends the request `op` again, to the endpoint in the provider's current metadata.
     pub(crate) fn send_again(
         &mut self,
         ctx: &mut Context,
@@ -401,7 +401,7 @@ impl Completing {
         self.completion.id_token().is_some() && self.signature.awaits_keys()
     }
 
-    /// Lets the completion take a step, by what the vault knows now. Returns the next one.
+    /// Lets the completion take a step with the vault's current state. Returns the next step.
     fn advance(
         &mut self,
         ctx: &Context,
@@ -500,7 +500,7 @@ impl Completing {
     }
 }
 
-/// Returns what the vault knows now when this login takes a step.
+/// Returns the vault's current state, as far as a step of this login depends on it.
 fn known<'a>(ctx: &'a Context, provider: &'a Provider, pending: &'a Pending) -> Known<'a> {
     Known {
         flow: &ctx.config.flow,
