@@ -1,6 +1,6 @@
 /**
- * The line about the callback page's scripts: the browser must run them, and script of other pages must not be able to
- * replace them in a cache of the app's service worker. So the page must name the hash of all that it loads.
+ * The line about the callback page's scripts. The browser must run them, and script of other pages must not be able to
+ * replace them in a cache of the app's service worker. The page must therefore name the hash of each file that it loads.
  */
 import { type Deployment, policiesOf, serviceWorkerOf } from './deployment.js'
 import { importsOthers } from './imports.js'
@@ -10,7 +10,7 @@ import { type Reply, seenOf } from './requests.js'
 import { hashOf, isHash, permitsFile } from './script-hashes.js'
 import { filesOf, hashesIn, hashesOf, inlineOf, isScript } from './scripts.js'
 
-/** The fix for imports of the callback page's script. */
+/** The fix if the callback page's script imports other files. */
 const BUNDLED =
   'bundle all that callback.ts imports into one file, and write its hash into the page, as viteHeaders() does (docs/callback-page.md)'
 
@@ -41,7 +41,7 @@ export const callbackIntegrity = async (deployment: Deployment, callback: Reply)
     if (!hashes.length) open ??= { attributes, hash }
   }
   if (!imports.length) return unseen('no script was seen in the callback page, which must call finishLogin()')
-  // Browsers compare an imported file only with a hash elsewhere in the page, as in an import map (measured in Chromium).
+  // The hash of an imported file must be elsewhere in the page, such as in an import map (measured in Chromium).
   const isUnnamed = imports.includes(true) && others <= 0
   if (isUnnamed && ofCallback.some((one) => sourcesOf(one, 'script-src-elem')?.every(isHash)))
     return fault(
@@ -74,6 +74,6 @@ export const callbackIntegrity = async (deployment: Deployment, callback: Reply)
   )
 }
 
-/** Returns true if one of the sources admits several files of the origin. */
+/** Returns true if one of the sources admits a whole folder of the origin. */
 const admitsFolder = (sources: string[], origin: string): boolean =>
   admitsAll(sources, origin) || sources.some((one) => one.startsWith(`${origin}/`) && one.endsWith('/'))

@@ -8,7 +8,7 @@ import { firstWords, random, seenHeader, seenOf } from './requests.js'
 import { isSamePage, scriptsOf } from './scripts.js'
 import { wrongHeaders } from './wrong-headers.js'
 
-/** Checks the page at the redirect URI. A vault on its own origin has other headers, `own`, at this page. */
+/** Checks the page at the redirect URI. `own` are the headers of this page for a vault on its own origin. */
 export const checkCallback = async (deployment: Deployment, own?: Record<string, string>): Promise<void> => {
   const { report, requests, config, origin, page, options } = deployment
   if (!config) return

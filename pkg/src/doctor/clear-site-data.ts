@@ -1,4 +1,4 @@
-/** The header that deletes a session. Only the response to a logout should have it. */
+/** The line about `Clear-Site-Data`, which deletes a session. Only the response to a logout should have this header. */
 import type { Deployment } from './deployment.js'
 import { check, fault, type Verdict } from './report.js'
 import { type Reply, seenHeader } from './requests.js'
@@ -8,7 +8,7 @@ const NAME = 'Clear-Site-Data'
 /** Matches what deletes the session of a vault. */
 const OF_VAULT = /"(storage|executionContexts|\*)"/
 
-/** Returns a fault if a response other than the page's deletes the session: a callback page, or the worker's file. */
+/** Returns a fault if a response deletes the session: the callback page, or the worker's file. */
 export const otherDeletion = (what: string, reply: Reply): Verdict | undefined =>
   OF_VAULT.test(reply.header(NAME) ?? '')
     ? fault(
@@ -18,9 +18,9 @@ export const otherDeletion = (what: string, reply: Reply): Verdict | undefined =
       )
     : undefined
 
-/** Judges if a visit of the page deletes the session. */
+/** Judges whether a visit of the page deletes the session. */
 export const deletion = ({ page, needsWorker, options }: Deployment): Verdict | undefined => {
-  // The session of a vault on its own origin is there.
+  // With a vault on its own origin, the session is on that origin.
   if (options.vaultFrame && !needsWorker) return undefined
   const deletes = needsWorker ? OF_VAULT : /"(cookies|\*)"/
   return check(

@@ -1,4 +1,4 @@
-/** The headers by which a browser lets script of another origin read a response. */
+/** The headers that let script of another origin read a response (CORS). */
 import type { Reply } from './requests.js'
 
 export const ORIGIN = 'Access-Control-Allow-Origin'

@@ -9,7 +9,7 @@ import { scriptsOf } from './scripts.js'
 
 const NAME = 'Connection-Allowlist'
 
-/** Judges if the list lets the page begin a login and come back. */
+/** Judges whether the list lets the page begin a login and come back. */
 const login = (deployment: Deployment): Verdict => {
   const { page, origin } = deployment
   const value = page.header(NAME)
@@ -60,7 +60,7 @@ const isWayOut = (reply: Reply): boolean =>
   (valueOf(reply, 'Cross-Origin-Opener-Policy') === 'same-origin' ||
     (/html/.test(reply.header('content-type') ?? '') && /<script/i.test(reply.body)))
 
-/** Judges if other responses of the origin have the list, too, as far as script can use them. */
+/** Judges whether other responses of the origin have the list, too, as far as script can use them. */
 const everywhere = async (deployment: Deployment): Promise<Verdict | undefined> => {
   const { origin, requests, page } = deployment
   if (page.header(NAME) === undefined) return undefined

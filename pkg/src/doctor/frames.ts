@@ -1,11 +1,11 @@
-/** The frames that a page may show: script could begin a login in one, and read its response. */
+/** The line about the frames that a page may show. Script could begin a login in a frame, and read the response. */
 import type { Deployment } from './deployment.js'
 import { admits, Correction, permits, written } from './policy.js'
 import { check, type Verdict } from './report.js'
 
-/** Judges that no frame of a page may show these origins: the app's own, and the provider's. */
+/** Judges whether a frame of a page may show one of these origins: the app's own, and the provider's. */
 export const frames = ({ policies, origin }: Deployment, shown: string[]): Verdict | undefined => {
-  // Without a policy, the line page.policy has the whole one.
+  // Without any policy, the line page.policy already proposes the whole policy.
   if (!policies.length) return undefined
   const shows = (name: string) =>
     permits(policies, name, (sources) => shown.some((one) => admits(sources, `${one}/`, origin)))

@@ -143,7 +143,7 @@ const metadataOf = async (
   return { metadata: { ...document, ...own }, isConfigured: issuer !== undefined || own !== undefined }
 }
 
-/** Judges if a login leads to the provider: to the endpoint in its metadata, or to where it responds to the request. */
+/** Judges whether a login leads to the provider: to the endpoint in its metadata, or to where it responds to the request. */
 const target = (
   { origin, page }: Deployment,
   { login, response }: Begun,
@@ -175,7 +175,7 @@ const isPathOf = (endpoint: string, address: string) => {
   return origin + pathname === address
 }
 
-/** Judges if the token endpoint of the configuration is there, as far as it can be seen from outside. */
+/** Judges whether the token endpoint of the configuration is there, as far as it can be seen from outside. */
 const tokenEndpoint = async ({ requests }: Deployment, known: Known | undefined): Promise<Verdict> => {
   const endpoint = known?.isConfigured ? known.metadata.token_endpoint : undefined
   if (typeof endpoint !== 'string' || !URL.canParse(endpoint))

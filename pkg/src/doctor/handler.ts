@@ -95,7 +95,7 @@ const checkHealth = async (deployment: Deployment, base: string) => {
   )
 }
 
-/** Judges if requests from elsewhere are refused. If not, a proxy drops or sets headers. */
+/** Judges whether requests from elsewhere are refused. If not, a proxy drops or sets headers. */
 const refusals = async ({ requests, origin }: Deployment, base: string): Promise<Verdict> => {
   const { 'X-Strongroom': _, ...unmarked } = script(origin)
   const attacks: [name: string, path: string, headers: Record<string, string>][] = [
@@ -153,7 +153,7 @@ const checkLengths = async (deployment: Deployment, base: string) => {
   report.unseen('handler.response-length', cookieSize(handlerConfig ?? {}))
 }
 
-/** Judges if the browser's own requests about bound sessions reach the handler, and if its responses come back. */
+/** Judges whether the browser's own requests about bound sessions reach the handler, and if its responses come back. */
 const binding = async ({ requests, origin, handlerConfig }: Deployment, base: string): Promise<Verdict> => {
   if (!handlerConfig?.session?.bind) {
     const isUnknown = handlerConfig === undefined

@@ -1,4 +1,4 @@
-/** The response for a path that does not exist: many servers send the app's page. */
+/** The response for a path that does not exist. Many servers send the app's page for any path. */
 import { type Deployment, policiesOf } from './deployment.js'
 import { check, type Verdict } from './report.js'
 import { random, type Reply, seenOf } from './requests.js'
@@ -10,7 +10,7 @@ export const missingPage = async (deployment: Deployment): Promise<Reply> => {
   return (deployment.missing ??= await requests.send(`${origin}/strongroom-doctor-${random()}`))
 }
 
-/** Judges if the page has its policy at other addresses of the app, too. */
+/** Judges whether the page also has its policy at other addresses of the app. */
 export const otherPages = async (deployment: Deployment): Promise<Verdict | undefined> => {
   const { page, policies } = deployment
   if (!policies.length) return undefined

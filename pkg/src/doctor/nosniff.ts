@@ -1,8 +1,8 @@
-/** The header by which a browser does not guess the type of a file. */
+/** The verdict on `X-Content-Type-Options: nosniff`, which stops browsers from guessing the type of a file. */
 import { check, type Verdict } from './report.js'
 import { type Reply, seenHeader, valueOf } from './requests.js'
 
-/** Judges the header of a response. */
+/** Judges this header of a response. */
 export const noSniff = (reply: Reply): Verdict => {
   const name = 'X-Content-Type-Options'
   return check(

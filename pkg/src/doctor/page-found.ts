@@ -1,16 +1,16 @@
-/** The lines about the app's page: whether it is there, and a secure context. */
+/** The lines about the app's page: whether the address has a page, and whether the page is a secure context. */
 import { isLoopback } from '../protocol/loopback.js'
 import { type Deployment, handlerBase } from './deployment.js'
 import { fault, unseen } from './report.js'
 import { type Reply, seenHeader, seenOf } from './requests.js'
 
-/** Returns true if a token handler may be there, whether the address has a page or not. */
+/** Returns true if there may be a token handler, even if the address has no page. */
 export const mayHaveHandler = (deployment: Deployment): boolean =>
   isSecure(deployment) && (/^(200|404)$/.test(`${deployment.page.status}`) || leadsToLogin(deployment))
 
 const isSecure = ({ options: { url } }: Deployment) => url.protocol === 'https:' || isLoopback(url.hostname)
 
-/** Returns true if the app's server asks for a login first. */
+/** Returns true if the app's server redirects to a login first. */
 const leadsToLogin = (deployment: Deployment) =>
   deployment.page.redirect?.split('?')[0] === `${deployment.origin}${handlerBase(deployment)}/login`
 
@@ -39,7 +39,7 @@ export const findPage = (deployment: Deployment, hasHandler: boolean): boolean =
   return isSecure(deployment)
 }
 
-/** Returns why an app with a token handler has no page at its address, if that is right. */
+/** Returns why an app with a token handler has no page at its address, if that is no fault. */
 const whyUnseen = (deployment: Deployment): string | undefined => {
   const { page, options } = deployment
   if (leadsToLogin(deployment)) return `${options.url.href} asks for a login`
@@ -90,7 +90,7 @@ const noPage = (page: Reply, url: URL): [why: string, seen: string, fix: string]
   return [why, seen, `let the server send the app's page (200, text/html) for ${url.pathname}`]
 }
 
-/** Headers by which services in front of a server can be known. */
+/** Headers that identify services in front of a server. */
 const GUARDS: [name: string, header: string, value: RegExp][] = [
   ['Cloudflare', 'server', /^cloudflare/i],
   ['CloudFront', 'x-amz-cf-id', /./],
@@ -105,7 +105,7 @@ const GUARDS: [name: string, header: string, value: RegExp][] = [
   ['Sucuri', 'server', /^sucuri/i],
 ]
 
-/** Returns the name of the service in front of the server, as far as headers tell. */
+/** Returns the name of the service in front of the server, if the headers identify it. */
 const guardOf = ({ header }: Reply): string | undefined => {
   const [name] = GUARDS.find(([, one, value]) => value.test(header(one) ?? '')) ?? []
   if (name !== undefined) return name

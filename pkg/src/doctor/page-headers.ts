@@ -5,7 +5,7 @@ import { noSniff } from './nosniff.js'
 import { check, fault, ok, type Rows, unseen, unused, type Verdict } from './report.js'
 import { seenHeader, valueOf } from './requests.js'
 
-/** Referrer policies by which another site sees the query, which has the code of a login. */
+/** Referrer policies that show other sites the query of an address, which may contain the code of a login. */
 const UNSAFE_REFERRER = /^(no-referrer-when-downgrade|unsafe-url)$/
 
 const referrer = (deployment: Deployment): Verdict => {
@@ -33,7 +33,7 @@ const cacheDirectives = (value: string): Map<string, string | undefined> =>
     }),
   )
 
-/** Judges if browsers get the page of a new deployment, which names its files and its policy. */
+/** Judges whether browsers get the new page after a deployment, with its policy and the names of its files. */
 const cache = ({ page }: Deployment): Verdict => {
   const good = ok('browsers look for a new page after a deployment')
   const directives = cacheDirectives(page.header('cache-control') ?? '')

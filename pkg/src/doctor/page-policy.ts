@@ -60,7 +60,7 @@ const isInline = (sources: string[]) =>
   sources.includes("'unsafe-inline'") &&
   !sources.some((source) => /^'(nonce-|sha\d|strict-dynamic)/.test(source))
 
-/** Judges where the code of the page comes from. */
+/** Judges the sources from which the page may load code. */
 const scripts = (of: Judged): Verdict => {
   const { policies, origin } = of
   const others = scriptSources(policies).filter((one) => !one.startsWith("'") && !one.startsWith(origin))
@@ -75,7 +75,7 @@ const scripts = (of: Judged): Verdict => {
   )
 }
 
-/** Judges if the policy permits the page's own scripts. */
+/** Judges whether the policy permits the page's own scripts. */
 const ownScripts = ({ policies, page, origin }: Judged): Verdict => {
   const refused = filesOf(page).filter((file) => !permitsFile(policies, file, origin))
   return check(
@@ -86,10 +86,10 @@ const ownScripts = ({ policies, page, origin }: Judged): Verdict => {
   )
 }
 
-/** Returns a test for policies by which a directive permits any server. */
+/** Returns a function that returns true if a directive permits any server. */
 const isOpen = (name: string) => (policies: Policy[]) => permitsSome(policies, name, isAnywhere)
 
-/** Returns the judgment of a directive that must have limits. */
+/** Returns the function that judges a directive that must not permit any server. */
 const limited = (name: string, why: string, more: Partial<Directive> = {}) =>
   directive(name, {
     good: `${name} is limited`,
@@ -98,7 +98,7 @@ const limited = (name: string, why: string, more: Partial<Directive> = {}) =>
     ...more,
   })
 
-/** Returns what is good about `form-action`, and what it blocks: browsers apply it also to the redirect to the provider. */
+/** Returns the text for a limited `form-action`, and which logout it blocks: browsers also check the redirect after a form. */
 const limitedForms = ({ policies, provider = [], origin }: Judged): string => {
   const missing = provider.filter(
     (one) => !permits(policies, 'form-action', (sources) => admits(sources, `${one}/`, origin)),

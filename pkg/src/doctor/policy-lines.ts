@@ -1,18 +1,18 @@
-/** The lines about the policies of a response. Each policy is parsed once, and then judged by rows. */
+/** The lines about the policies of a response: one row for each line. */
 import type { Deployment } from './deployment.js'
 import { mistakesIn } from './policy-mistakes.js'
 import { Correction, lineOf, type Policy, written } from './policy.js'
 import { check, fault, type Rows, type SharedFix, type Verdict } from './report.js'
 import { firstWords } from './requests.js'
 
-/** A deployment with the policies of a page or of the worker's file, and with what they should be. */
+/** A deployment with the policies of the page or of the worker's file, and with the policy that the response should have. */
 export interface Judged extends Deployment {
   /** The policy that the response should have. */
   readonly wanted: Policy
   readonly correction: Correction
 }
 
-/** Returns the fix that sets a directive as it should be. */
+/** Returns the fix that sets a directive as the wanted policy has it. */
 export const wantedLine = ({ wanted, correction }: Judged, name: string): SharedFix =>
   correction.set(lineOf(wanted, name))
 
@@ -25,7 +25,7 @@ export interface Directive {
   fix?: (of: Judged) => string
 }
 
-/** Returns the judgment of a directive. */
+/** Returns the function that judges a directive. */
 export const directive =
   (name: string, { good, bad, isBad, fix = ({ wanted }) => lineOf(wanted, name) }: Directive) =>
   (of: Judged): Verdict =>
@@ -36,7 +36,7 @@ export const directive =
       of.correction.set(fix(of)),
     )
 
-/** Judges policies that are written as they are meant. With a mistake, the rows would judge what is not meant. */
+/** Judges policies, by `rows` only if the policies have no mistakes of syntax. Otherwise the rows would mislead. */
 export const judgePolicies = async (
   deployment: Deployment,
   group: 'page' | 'worker',

@@ -1,4 +1,4 @@
-/** Mistakes in the writing of a policy, which browsers take for something else and do not report. */
+/** Mistakes of syntax in a policy, which browsers interpret as something else and do not report. */
 import type { Policy } from './policy.js'
 
 /** Keywords, which without quotes are names of hosts. */

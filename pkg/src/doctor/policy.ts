@@ -115,8 +115,8 @@ export const isAnywhere = (source: string): boolean =>
 const isForeignCode = (source: string) => /^(data|blob):$/.test(source) || isAnywhere(source)
 
 /**
- * Returns the directive by which policies permit code that is not a file of the app: as text, or from elsewhere. Scripts
- * within the page (`'unsafe-inline'`) are a question of the framework.
+ * Returns the directive that permits code other than the app's files: strings, or files from elsewhere. Inline scripts
+ * (`'unsafe-inline'`) do not count, because some frameworks need them.
  */
 export const opensCode = (
   policies: Policy[],

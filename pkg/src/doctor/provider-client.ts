@@ -233,7 +233,7 @@ export const valuesOf = (redirect: string): URLSearchParams => {
   return hash ? new URLSearchParams(hash.slice(1)) : searchParams
 }
 
-/** Judges if an authorization response names the issuer (RFC 9207). */
+/** Judges whether an authorization response names the issuer (RFC 9207). */
 const issuerOf = ({ config, metadata }: Deployment, { redirect }: Reply): Verdict | undefined => {
   const issuer = config?.issuer
   if (metadata?.authorization_response_iss_parameter_supported !== true || metadata.issuer !== issuer)

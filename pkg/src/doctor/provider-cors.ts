@@ -5,7 +5,7 @@ import { codeIn, respond } from './provider-client.js'
 import { check, fault, ok, unseen, unused, type Verdict } from './report.js'
 import { completed, crossOrigin, jsonOf, listOf, random, type Reply, seenHeader, seenOf } from './requests.js'
 
-/** Judges if the app's origin may read a response. */
+/** Judges whether the app's origin may read a response. */
 export const allowsOrigin = ({ origin }: Deployment, reply: Reply): Verdict => {
   const { pathname, origin: of } = new URL(reply.url)
   if (of === origin) return unused(`${pathname} is on the app's origin`)
@@ -194,7 +194,7 @@ const probe = async ({ report, requests, config, origin }: Deployment, url: stri
   report.add('provider.public-client', publicClient(reply, config!.clientId))
 }
 
-/** Judges if the client needs a secret, by the response to a code that does not exist. */
+/** Judges whether the client needs a secret, by the response to a code that does not exist. */
 const publicClient = (reply: Reply, clientId: string): Verdict => {
   const error = codeIn(jsonOf(reply))
   if (error === 'invalid_grant') return ok('the client needs no secret')

@@ -186,7 +186,7 @@ const isComplete = ({ metadata, identity }: VaultConfig) =>
   'token_endpoint' in metadata &&
   (identity !== undefined || ('issuer' in metadata && 'jwks_uri' in metadata))
 
-/** Lets the core judge the members of a row by themselves, between members that it accepts. */
+/** Lets the core judge the members of a row. All other members are acceptable ones, so that only these can be refused. */
 const judgeMembers = (
   deployment: Deployment,
   document: Document,
@@ -213,7 +213,7 @@ const judgeMembers = (
   )
 }
 
-/** Judges metadata without the members of a row. */
+/** Judges metadata that has none of the members of a row. */
 const absent = (deployment: Deployment, id: string, text: string): Verdict => {
   if (id === 's256' || id === 'algorithms')
     return unseen(

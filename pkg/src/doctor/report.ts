@@ -33,13 +33,13 @@ const TITLES: Record<string, string> = {
   handler: 'Token handler',
 }
 
-/** A line without its name: what a check has found. */
+/** The content of a line, without its name. */
 export type Verdict = Omit<Line, 'id'>
 
 /** Returns the verdict on something that works. */
 export const ok = (text: string): Verdict => ({ result: 'ok', text })
 
-/** Returns the verdict on something that must change: `fix` is the exact line. */
+/** Returns the verdict on something that must change. `fix` is the exact line that fixes it. */
 export const fault = (text: string, seen: string, fix: string | SharedFix): Verdict => ({
   result: 'fault',
   text,
@@ -53,7 +53,7 @@ export const unseen = (text: string): Verdict => ({ result: 'unseen', text })
 /** Returns the verdict on something that the deployment does not use. */
 export const unused = (text: string): Verdict => ({ result: 'unused', text })
 
-/** Returns a verdict that is a fault exactly if something bad was seen. */
+/** Returns a fault if `bad` is a text, and otherwise that something works. */
 export const check = (
   good: string,
   bad: string | false | undefined,
@@ -61,7 +61,7 @@ export const check = (
   fix: string | SharedFix,
 ): Verdict => (bad ? fault(bad, seen, fix) : ok(good))
 
-/** Returns a verdict that says exactly if `slower` is given that something works, and is slower than it could be. */
+/** Returns that something is slower than it could be if `slower` is a text, and otherwise that it works. */
 export const checkSpeed = (
   good: string,
   slower: string | false | undefined,
@@ -70,8 +70,8 @@ export const checkSpeed = (
 ): Verdict => (slower ? { result: 'slow', text: slower, seen, fix } : ok(good))
 
 /**
- * Lines that do not depend on each other, by their names. Each is judged by what it is about. Without a verdict, the report
- * does not have the line.
+ * A table of lines that do not depend on each other: for each name, the function that judges the subject. If it returns
+ * `undefined`, the report does not have the line.
  */
 export type Rows<Of> = Record<string, (of: Of) => Verdict | undefined | Promise<Verdict | undefined>>
 
@@ -91,7 +91,7 @@ export class Report {
     for (const [id, row] of Object.entries(rows)) this.add(id, await row(of))
   }
 
-  // Lines between others of the same check, each with the verdict of the function of this name.
+  // Shortcuts for `add` with the verdict of the function of the same name.
 
   ok(id: string, ...found: Parameters<typeof ok>): void {
     this.add(id, ok(...found))

@@ -7,7 +7,7 @@ import { hashesOf, type ScriptFile } from './scripts.js'
 /** Returns true for a source that is a hash. */
 export const isHash = (source: string): boolean => /^'sha(256|384|512)-/.test(source)
 
-/** Returns the hash of a file, as a page or a policy names it. */
+/** Returns the hash of a file, in the form that a page or a policy uses. */
 export const hashOf = ({ bytes }: Reply, algorithm: string): string =>
   `${algorithm}-${createHash(algorithm).update(bytes).digest('base64')}`
 

@@ -7,11 +7,11 @@ const SCRIPT_TAG = /<script\b([^<>]*)>/gi
 /** Returns the type of a script, by its tag. */
 const typeOf = (attributes: string) => /\btype\s*=\s*["']?([^"'\s>]*)/i.exec(attributes)?.[1] ?? ''
 
-/** Returns true if a script has code, and no data. */
+/** Returns true if a script contains code, not data. */
 export const isScript = (attributes: string): boolean =>
   /^(|module|(text|application)\/(java|ecma)script)$/i.test(typeOf(attributes))
 
-/** Returns true if a script is within the page and no data, or if it has a nonce. */
+/** Returns true if a script has a nonce, or if it is inline code. */
 const needsSource = (attributes: string) => {
   const isCode = isScript(attributes) || /^(importmap|speculationrules)$/i.test(typeOf(attributes))
   return /\bnonce=/i.test(attributes) || (isCode && !/\bsrc=/i.test(attributes))
@@ -21,7 +21,7 @@ const needsSource = (attributes: string) => {
 export const needsNonce = ({ body }: Reply): boolean =>
   [...body.matchAll(SCRIPT_TAG)].some(([, attributes = '']) => needsSource(attributes))
 
-/** A file that a page's script names: as it is written, as a URL, and with the attributes of its tag. */
+/** The file of a script: its address as written, its URL, and the attributes of its tag. */
 export interface ScriptFile {
   address: string
   href: string
@@ -39,7 +39,7 @@ export const filesOf = ({ body, url }: Reply): ScriptFile[] =>
 /** Returns the addresses of a page's scripts. */
 export const scriptsOf = (page: Reply): string[] => filesOf(page).map(({ href }) => href)
 
-/** Returns the scripts within a page whose tags have attributes that `test` looks for. */
+/** Returns the inline scripts of a page whose attributes satisfy `test`. */
 export const inlineOf = ({ body }: Reply, test = (_attributes: string) => true): string[] =>
   [...body.matchAll(SCRIPT_TAG)].flatMap(({ 0: tag, 1: attributes = '', index }) => {
     if (!test(attributes)) return []
@@ -48,7 +48,7 @@ export const inlineOf = ({ body }: Reply, test = (_attributes: string) => true):
     return end > start ? [body.slice(start, end)] : []
   })
 
-/** Returns true if two pages have the same scripts, also those within the page, and at least one file. */
+/** Returns true if two pages have the same scripts, inline and in files, and at least one file. */
 export const isSamePage = (one: Reply, other: Reply): boolean => {
   const [own, others] = [one, other].map((page) => JSON.stringify([scriptsOf(page), inlineOf(page)]))
   return scriptsOf(one).length > 0 && own === others
@@ -62,7 +62,7 @@ export const hashesOf = (attributes: string): string[] => {
   return all.filter((hash) => hash.startsWith(`sha${strongest}`))
 }
 
-/** Returns the number of places in a page in which modules can have a hash: tags, an import map, and headers. */
+/** Returns the number of hashes that a page has for modules: in tags, in its import map, and in headers. */
 export const hashesIn = ({ body, header }: Reply): number => {
   const tags = body.replace(SCRIPT_TAG, (tag, attributes) =>
     /^module$/i.test(typeOf(attributes)) ? tag : '',

@@ -69,7 +69,7 @@ export const checkVaultFrame = async (app: Deployment, url: URL): Promise<Deploy
   return vault
 }
 
-/** Judges if the app, and nothing else, may show the frame. */
+/** Judges whether the app, and nothing else, may show the frame. */
 const frameHeaders = (
   { page, policies, origin, worker }: Deployment,
   app: string,

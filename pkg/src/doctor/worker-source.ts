@@ -50,8 +50,8 @@ const HEADERS = {
 }
 
 /**
- * Judges that no file can be registered as a service worker, which would see the vault's requests, or the address of a
- * response to a login that script has begun.
+ * Judges whether script can register a file as a service worker. That service worker would see the vault's requests, or
+ * the response to a login that script has begun.
  */
 export const serviceWorker = async (deployment: Deployment): Promise<Verdict> => {
   const { requests, policies, origin, page, worker, options, needsWorker } = deployment
@@ -59,7 +59,8 @@ export const serviceWorker = async (deployment: Deployment): Promise<Verdict> =>
     return unused(
       "the vault's origin is another one, whose requests a service worker of this one does not see",
     )
-  // The server refuses only what it would send otherwise. A rule of the server may be about one path only.
+  // The server must have a file at a tested path, because it refuses only what it would otherwise send. A rule of the
+  // server may be for one path only, so two paths are tested.
   if (worker !== undefined) deployment.workerFile ??= await requests.send(origin + worker)
   const named = deployment.workerFile?.status === 200 ? worker! : new URL(page.url).pathname
   const [script] = deployment.scripts

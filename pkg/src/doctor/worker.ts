@@ -46,7 +46,7 @@ export const checkWorker = async (deployment: Deployment): Promise<void> => {
   await checkModule(deployment, workerFile)
 }
 
-/** Judges if the response is a script. */
+/** Judges whether the response is a script. */
 const script = (file: Reply, worker: string): Verdict => {
   const type = file.header('content-type') ?? ''
   if (file.status === 200 && /^(text|application)\/(x-)?(java|ecma)script *(;|$)/i.test(type))
@@ -88,7 +88,7 @@ const judgePolicy = async (loaded: Loaded): Promise<void> => {
   return judgePolicies(loaded, 'worker', parsePolicies(wanted[POLICY])[0]!, ROWS)
 }
 
-/** Judges if the worker may connect to what the configuration names, and to nothing else. */
+/** Judges whether the worker may connect to what the configuration names, and to nothing else. */
 const connections = (of: Judged): Verdict => {
   const { policies, config, origin, wanted } = of
   const name = 'connect-src'
@@ -118,7 +118,7 @@ const connections = (of: Judged): Verdict => {
     : ok('the worker may send requests to the provider and the APIs, and nowhere else')
 }
 
-/** Judges if the list of connections, which Chromium and Edge enforce, has what the worker requests. */
+/** Judges whether the list of connections, which Chromium and Edge enforce, has what the worker requests. */
 const allowlist = (of: Judged): Verdict => {
   const { config, origin, workerFile } = of
   const name = 'Connection-Allowlist'

@@ -1,14 +1,14 @@
-/** Generated headers, compared with those of a response. */
+/** The comparison of a response's headers with the generated ones. */
 import { policiesOf } from './deployment.js'
 import { opensCode, parsePolicies, permitsSome } from './policy.js'
 import { listOf, type Reply, valueOf } from './requests.js'
 
-/** Returns the names of generated headers of a page that the response lacks, or that permit more. */
+/** Returns the names of generated headers that the response lacks, or that permit more in the response. */
 export const wrongHeaders = (reply: Reply, wanted: Record<string, string>): string[] =>
   Object.keys(wanted).filter((name) => {
-    // The first depends on the option `module`, and the second is for two browsers only.
+    // `Link` depends on the option `module`, and only two browsers know `Connection-Allowlist`.
     if (name === 'Link' || name === 'Connection-Allowlist') return false
-    // The header may have more directives than the one that is needed.
+    // `Cache-Control` may also have other directives.
     if (name === 'Cache-Control') return !listOf(reply, name).includes(wanted[name]!)
     if (name !== 'Content-Security-Policy') return valueOf(reply, name) !== wanted[name]
     const policies = policiesOf(reply)

@@ -1,6 +1,6 @@
 /**
- * The session as a page knows it, and the events that change it. Both clients of a page use this state: connect.ts over a
- * vault, and token-handler/handler-state.ts over a token handler.
+ * The page's view of its session, and the events that change it. Both clients of a page use it: connect.ts for a vault, and
+ * token-handler/handler-state.ts for a token handler.
  *
  * This file performs no I/O: the clients pass the events, and carry out the effects.
  */
@@ -10,7 +10,7 @@ export interface SessionState {
   readonly session: Session | null
   /** The reason why the last session ended. */
   readonly reason: EndReason | null
-  /** True if a user is signed in in another vault. */
+  /** True if another vault has a signed-in user. */
   readonly elsewhere: boolean
   /** The session of the last event `change`. */
   readonly shown: Session | null
@@ -24,7 +24,7 @@ export interface SessionState {
 
 /** An event. The first two kinds are also messages of the vault. */
 export type SessionEvent =
-  /** There is this session, or none. */
+  /** The session is now this one. `null`: there is no session. */
   | {
       t: 'ready' | 'session'
       session: Session | null
@@ -38,9 +38,9 @@ export type SessionEvent =
   | { t: 'refused'; startedAt?: number | undefined }
   /** The session that began at `startedAt` has ended. In another vault, the same session may begin some milliseconds earlier. */
   | { t: 'ended'; startedAt: number; reason: EndReason }
-  /** The vault is gone, and perhaps another one takes its place. */
+  /** The vault is gone. Another one may take its place, so the app does not see a change yet. */
   | { t: 'gone' }
-  /** No other vault takes the place of the one that is gone, or it comes late. */
+  /** No other vault has taken its place in time, so the app sees that there is no session. */
   | { t: 'hidden' }
 
 /** An event for the app, with its detail. */
@@ -54,7 +54,7 @@ export const START: SessionState = {
   isExpiring: false,
 }
 
-/** Returns the state after an event, and the effects. Ignores messages that only newer pages know. */
+/** Returns the state after an event, and the effects. Ignores messages of a newer vault that this page does not know. */
 export const next = (state: SessionState, event: SessionEvent): [SessionState, ...Effect[]] => {
   const { session, reason, elsewhere } = state
   switch (event.t) {
@@ -63,7 +63,7 @@ export const next = (state: SessionState, event: SessionEvent): [SessionState, .
       return change({
         ...state,
         session: event.session,
-        // A new vault does not know why the session of the previous vault ended.
+        // A new vault does not know why the previous vault's session ended.
         reason: event.session ? event.reason : (event.reason ?? reason),
         elsewhere: event.elsewhere ?? elsewhere,
         isExpiring: !!event.isExpiring,
@@ -85,7 +85,7 @@ export const next = (state: SessionState, event: SessionEvent): [SessionState, .
   }
 }
 
-/** Tells the app of the session in `state`. */
+/** Returns the state and the event `change` that shows the app the session in `state`. */
 const change = (state: SessionState): [SessionState, Effect] => {
   const { session, reason } = state
   const user = userOf(session, state.user)
@@ -94,23 +94,23 @@ const change = (state: SessionState): [SessionState, Effect] => {
 }
 
 /**
- * Returns the user of a session, or that of the last session before if there is no session. Without `sub`, every login
- * counts as another user's.
+ * Returns the user of a session, or `before` if there is no session. Without `sub`, every login counts as that of another
+ * user.
  */
 export const userOf = (session: Session | null, before: SessionState['user']): SessionState['user'] =>
   session?.claims.sub ?? session?.startedAt ?? before
 
-/** Returns true if a session belongs to another user than the last session before it. */
+/** Returns true if a session's user is not the user of the session before it. */
 export const isOtherUser = (before: SessionState['user'], user: SessionState['user']): boolean =>
   !!before && before !== user
 
-/** The options of a login that only say how the user gets to the provider. */
+/** The options of a login that only say how the user gets to the provider, or when the login is given up. */
 const OF_THE_WAY = ['mode', 'open', 'port', 'signal', 'timeout', 'detectClose']
 
 /**
- * Returns true if `login(options)` may resolve with the session at once, because a user is signed in and the app asks for
- * nothing more. An option that the provider would see asks for more than a session. So do the option `returnTo`, and a
- * login on another device, which may be for another user.
+ * Returns true if `login(options)` may resolve with the current session at once, because the app asks for nothing more. The
+ * app asks for more if it passes an option that the provider would see, `returnTo`, or an option that this version does
+ * not know; and by a login on another device, because another user may sign in there.
  */
 export const isSignedIn = (
   { session, isExpiring, neededIn }: SessionState,

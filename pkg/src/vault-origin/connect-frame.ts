@@ -104,8 +104,9 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
     let state: State = { is: 'loading', href, loads: 0 }
     /** The timers that begin with a load of the frame. */
     let timers: ReturnType<typeof setTimeout>[] = []
-    /** The ports of the handshakes since the last load, and the port on which the frame has responded. */
+    /** The ports of the handshakes since the last load. */
     const ports: MessagePort[] = []
+    /** The port on which the frame has responded. */
     let accepted: MessagePort
 
     const on = (event: FrameEvent) => {
@@ -124,7 +125,7 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
           return
         }
         case 'reload':
-          // A response of the frame before may be on its way.
+          // A response of the earlier frame may be on its way.
           for (const port of ports.splice(0)) port.close()
           // In a new browsing context, so that the page's history gets no entry.
           element.remove()

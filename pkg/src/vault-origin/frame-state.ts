@@ -1,5 +1,5 @@
 /**
- * The states of a frame that is being embedded, and the transitions between them.
+ * The states of a frame until it accepts or refuses the page, and the transitions between them.
  *
  * ```text
  *             loaded                        here
@@ -13,19 +13,19 @@
  */
 
 export interface State {
-  /** `loading`: nothing has come yet. `loaded`: what has come has not responded as a vault's frame. */
+  /** `loading`: no document has loaded. `loaded`: the document has not responded as a vault's frame. */
   readonly is: 'loading' | 'loaded' | 'open' | 'failed'
   readonly href: string
-  /** The number of times that something has come from the address. */
+  /** The number of documents that have loaded. */
   readonly loads: number
 }
 
 export type Event =
-  /** Something has come from the address: the frame, or another page. */
+  /** A document has loaded in the element: the vault's frame, or another page. */
   | { t: 'loaded' }
-  /** The frame's script may have missed the handshake, because it runs after the `load` event. */
+  /** It is time to repeat the handshake, because the frame's script may run after the `load` event. */
   | { t: 'unheard' }
-  /** There was no response for a while. */
+  /** The document has not responded for a while. */
   | { t: 'silent' }
   /** The frame accepts the page. */
   | { t: 'here' }
@@ -37,20 +37,20 @@ export type Event =
   | { t: 'late' }
 
 export type Effect =
-  /** Sends the handshake, which the frame takes once. */
+  /** Sends the handshake. The frame accepts only the first one. */
   | readonly ['greet']
   /** Sets timers for `unheard`, and for `silent` after these milliseconds. */
   | readonly ['watch', number]
-  /** Ends the timers, and takes no response of this load any more. Loads the frame again. */
+  /** Ends the timers, ignores responses of this document from now on, and loads the frame again. */
   | readonly ['reload']
-  /** Ends everything but the frame. */
+  /** Ends timers and listeners, and keeps the frame. */
   | readonly ['open']
-  /** Ends everything, and removes the frame. */
+  /** Ends timers and listeners, and removes the frame. */
   | readonly ['fail', code: string, message: string]
 
 /**
- * Milliseconds after each load of a frame that does not respond until it is loaded again, because one response of a server
- * is not its last. The last value counts for all loads that follow.
+ * Milliseconds from each load of a frame to the next load, while the frame does not respond: a server's later response may
+ * be better. The last value counts for all further loads.
  */
 const RELOAD_DELAYS = [1000, 2000, 4000]
 

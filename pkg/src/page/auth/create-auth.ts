@@ -26,8 +26,8 @@ const PAUSE = 60_000
 const RETRY_INTERVAL = 5000
 
 /**
- * Matches the codes of failures that stay: of a configuration or the app's code, and not of a server or a network.
- * `message_invalid` is not among them, because a vault of another version may have refused the page's message.
+ * Matches the codes of failures that last, because the configuration or the app's code causes them, and not a server or a
+ * network. `message_invalid` is not among them, because a vault of another version may have refused the page's message.
  */
 const IS_FINAL = /^(config_invalid|origin_not_allowed|unsupported|wasm_blocked|closed)$/
 

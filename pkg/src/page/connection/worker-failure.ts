@@ -90,7 +90,7 @@ const refusal = (url: string, refusals: Refusals): string | undefined => {
   // The event names worker-src also if the policy has none, and another directive decides.
   const policy = parsePolicy(refused.originalPolicy)
   const name = decidingFor(policy, 'worker-src')
-  // A nonce says nothing, and is new for each page.
+  // A nonce does not help the reader, and each page has a new one.
   const sources = policy
     .get(name!)
     ?.join(' ')

@@ -11,12 +11,12 @@ const END = 'strongroom.end'
 /**
  * Records the end or the begin of a session. Returns the reason of the last end.
  *
- * The record consists of the reason and of a time: that of the end, or otherwise the time at which the last session began
- * that a page has shown. The reason is empty while that session lasts.
+ * The record consists of a reason and a time. While a session lasts, the reason is empty, and the time is the latest
+ * `startedAt` that a page has shown. After an end, the reason is that of the end, and so is the time if `now` is passed.
  *
  * @param app The hash of issuer and client that the vault sends, or the path of a token handler.
- * @param now The time, if the clock of this device also gives a session its `startedAt`. The clock of a token handler is
- *   that of a server, and times of two clocks are not compared.
+ * @param now The time, if `startedAt` is also by the clock of this device. With a token handler it is by a server's clock,
+ *   and times of two clocks are not compared.
  */
 export const recordEnd = (
   app: string | number,

@@ -1,4 +1,4 @@
-/** The end of a login, over a vault and over a token handler. */
+/** The page's wait for the end of a login: time limit, cancellation and closed popups, for vaults and token handlers. */
 import type { LoginOptions } from '../api.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
 import { listen } from '../listen.js'
@@ -15,11 +15,11 @@ export interface PendingLogin<T> {
 }
 
 /**
- * Begins a login by `begin`, and waits for its end. The login is canceled by `signal`, by the time limit, and when the user
- * comes back by the browser's back button. The popup is closed when the login ends.
+ * Calls `begin`, and waits for the end of the login. `signal`, the time limit and a return by the browser's back button end
+ * the login, too. The popup is closed when the login ends.
  *
  * @param popup The popup's window, `null` if the browser blocked it, or `undefined` for a login without one.
- * @param abandon Called before a login is canceled. `isBack`: the user has come back to the page.
+ * @param abandon Called before a login is given up. `isBack`: because the user came back to the page.
  */
 export const awaitLogin = <T>(
   { signal, timeout = 600 }: LoginOptions,
@@ -64,14 +64,14 @@ const CHECK_INTERVAL = 500
 
 /**
  * The number of checks that must find a popup closed before the login is canceled. A popup also looks closed when it
- * returns to a page whose Cross-Origin-Opener-Policy separates popup and opener. The script of that page may need the
- * time of these checks, five seconds, to send its message.
+ * returns to a page whose Cross-Origin-Opener-Policy separates popup and opener. During these checks, five seconds, the
+ * script of that page can send its message.
  */
 const MIN_CHECKS = 10
 
 /**
- * Calls `closed` when the popup has looked closed for a while, unless `hasCome` then resolves with true: the popup has
- * come back from the provider, and has closed itself. Returns a function that ends the checks.
+ * Calls `closed` when the popup has looked closed for a while, unless `hasCome` resolves with true, because the popup has
+ * come back from the provider and has closed itself. Returns a function that ends the checks.
  */
 export const watchPopup = (
   popup: Window,

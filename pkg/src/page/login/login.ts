@@ -80,7 +80,7 @@ export const login = async (
     open,
     ...parameters
   } = options
-  // An event of React cannot be sent, because it contains itself.
+  // For `onClick={login}`: an event of React contains itself, so it cannot be sent.
   if ((options as Partial<Event>).preventDefault) {
     return refuse('message_invalid', "login() has no option 'isTrusted'")
   }
@@ -153,7 +153,7 @@ export const login = async (
     else send()
   }
   return awaitLogin(options, popup, refuse, begin, (isBack) => {
-    // The user who has come back may go forward again, so the vault keeps the login.
+    // A user who has come back may go forward again, so the vault keeps the login.
     connection.drop(id, isBack ? undefined : 'cancel')
     if (isBack) takeNote()
   })

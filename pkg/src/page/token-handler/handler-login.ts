@@ -91,7 +91,7 @@ const openLogin = (
   url: string,
 ): Promise<Session> => {
   const startedBefore = state.session?.startedAt
-  /** Returns the session if it has begun since. The session before may have ended in the meantime. */
+  /** Returns the session if it has begun after the login. The earlier session may have ended in the meantime. */
   const newSession = () => (state.session?.startedAt !== startedBefore ? state.session : null)
   const popup = options.mode === 'popup' ? openWindow() : undefined
   return awaitLogin(options, popup, refuse, ({ end, giveUp, stops }) => {

@@ -16,7 +16,7 @@ import {
   type HandlerRequests,
   retryAfter,
 } from './handler-requests.js'
-import { type HandlerEvent, next, START, type TabMessage } from './handler-state.js'
+import { type HandlerStateEvent, next, START, type TabMessage } from './handler-state.js'
 
 /**
  * Seconds that must have passed since the last read before the page reads again only because it is shown or focused, or
@@ -81,7 +81,7 @@ export const handlerSession = (
   }
 
   /** Changes the state, and carries out the effects. */
-  const on = (event: HandlerEvent) => {
+  const on = (event: HandlerStateEvent) => {
     const [after, effects] = next(state, event)
     state = after
     for (const effect of effects) {

@@ -1,5 +1,5 @@
 /**
- * The session as a page over a token handler knows it. Adds to session-state.ts what only this client learns: the
+ * The page's view of its session with a token handler. To session-state.ts it adds the events that only this client has: the
  * responses of the handler, and the announcements of other tabs.
  *
  * This file performs no I/O: handler-session.ts passes the events, and carries out the effects.
@@ -11,7 +11,7 @@ import * as shared from '../session-state.js'
 export interface HandlerState extends shared.SessionState {
   /** The end reason that another tab has announced. */
   readonly announced: EndReason | null
-  /** Increases when the session ends without a read. The response to an earlier read is then out of date. */
+  /** A number that increases when the session ends without a read. The response to an earlier read is then outdated. */
   readonly epoch: number
 }
 
@@ -24,14 +24,14 @@ export interface TabMessage {
   reason: EndReason | null
 }
 
-export type HandlerEvent =
+export type HandlerStateEvent =
   /** The response to a read that began in `epoch`. */
   | { t: 'read'; epoch: number; session: Session | null; reason?: EndReason | undefined }
   /** The response to a request of the session that began at `startedAt` says that this session has ended. */
   | { t: 'denied'; startedAt: number | undefined; reason?: EndReason | undefined }
   /** The provider needs the user before it issues another token for the session that began at `startedAt`. */
   | { t: 'interaction'; startedAt: number | undefined }
-  /** The session ends in `left` milliseconds, unless the user is active. The warning is due `notice` milliseconds before. */
+  /** The session ends in `left` milliseconds, unless the user is active. The app is warned `notice` milliseconds before. */
   | { t: 'checked'; left: number; notice: number }
   /** Another tab has another session, or the popup of a login has ended (0). */
   | { t: 'tab'; message: TabMessage | 0 }
@@ -40,21 +40,21 @@ export type HandlerEvent =
 export type HandlerEffect =
   | shared.Effect
   | readonly ['trace', TraceEvent['event'], string | null]
-  /** Ends what belongs to the session before, such as its sockets, and announces the new one to other tabs. */
+  /** Ends everything that belongs to the old session, such as its sockets, and announces the new session to other tabs. */
   | readonly ['replaced', EndReason | null]
   /** Sets the timer for the next check of the limits. */
   | readonly ['timer']
   /** Reads the session. */
   | readonly ['read']
-  /** Reads the session until that succeeds. `isPopup`: the popup of a login has ended. */
+  /** Reads the session, repeatedly until a read succeeds. `isPopup`: because the popup of a login has ended. */
   | readonly ['news', isPopup: boolean]
-  /** Reads the session again if a read is in flight: its response does not count now, and may have brought another session. */
+  /** Reads the session again if a read is in flight, because the response to that read no longer counts. */
   | readonly ['read again']
 
 export const START: HandlerState = { ...shared.START, announced: null, epoch: 0 }
 
 /** Returns the state after an event, and the effects to carry out in this order. */
-export const next = (state: HandlerState, event: HandlerEvent): [HandlerState, HandlerEffect[]] => {
+export const next = (state: HandlerState, event: HandlerStateEvent): [HandlerState, HandlerEffect[]] => {
   const { session, reason, isExpiring } = state
   switch (event.t) {
     case 'read':
@@ -99,7 +99,7 @@ const on = (state: HandlerState, event: shared.SessionEvent): [HandlerState, Han
   return [{ ...state, ...after }, effects]
 }
 
-/** Adopts the session that the handler has, with the reason that the handler gives for the end of the last one. */
+/** Adopts the handler's session. `endReason` is the reason that the handler gives for the end of the last session. */
 const adopt = (
   state: HandlerState,
   session: Session | null,
