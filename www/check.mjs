@@ -84,7 +84,7 @@ async function check(context) {
 
   await steps.run('the access token expired', async () => {
     await expired(page)
-    // The next token has to last for one step.
+    // The access token of the next step must outlive that step.
     demo.provider.settings.accessTokenSeconds = 5
     const { value } = ledger.newest('access_token')
     const response = await fetch(`${api.url}me`, { headers: { Authorization: `Bearer ${value}` } })

@@ -93,13 +93,13 @@ pub(crate) trait Client: Sized {
     /// Returns the number of requests to this endpoint.
     fn count(&self, endpoint: Endpoint) -> usize;
 
-    /// Returns the refresh tokens that the provider received for new tokens, in order.
+    /// Returns the refresh tokens in the provider's refresh requests, in order.
     fn refresh_tokens_sent(&self) -> Vec<String>;
 
     /// Returns the `Authorization` of each request that the API received, in order.
     fn seen_by_api(&self) -> Vec<String>;
 
-    /// The claims of ID tokens may limit the session.
+    /// Prepares the world for claims of ID tokens that limit the session.
     fn accept_stated_ends(&mut self) {}
 
     /// Lets the provider sign the user in. Returns the URL of its response.
@@ -112,12 +112,12 @@ pub(crate) trait Client: Sized {
         self.provider().lifetime.as_secs()
     }
 
-    /// The next request to this endpoint has this fault.
+    /// Lets the next request to this endpoint have this fault.
     fn fault(&mut self, endpoint: Endpoint, fault: Fault) {
         self.provider().fault(endpoint, &[fault]);
     }
 
-    /// From now on, ID tokens have this claim, and a response to a refresh token has an ID token.
+    /// Adds this claim to the provider's ID tokens, and an ID token to its responses to refreshes.
     fn state(&mut self, claim: &'static str, value: Value) {
         let provider = self.provider();
         provider.flaw = Some(Flaw::Claim(claim, value));

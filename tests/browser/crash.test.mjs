@@ -88,7 +88,7 @@ for (const [how, kind, end] of WAYS) {
   })
 }
 
-// The way in which a worker ends makes no difference here, so a usual run tests one.
+// How a worker ends makes no difference here, so a run without `--all` tests one way.
 for (const [how, kind, end] of ALL ? WAYS : WAYS.slice(0, 1)) {
   test(`change is emitted when a vault fails and on reconnect(), ${kind}, ${how}`, time, async () => {
     const app = apps[kind]

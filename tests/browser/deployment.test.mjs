@@ -117,7 +117,7 @@ const CASES = [
   ['hashed names', 'dedicated', deployHashed],
 ]
 
-/** The cases of a sign-out. Only `--all` runs the last one, which is a kind and a name of the others. */
+/** The cases of a sign-out. Only `--all` runs the last one, which combines a kind and a name of the other cases. */
 const SIGN_OUTS = ALL ? CASES : CASES.slice(0, 2)
 
 /**

@@ -1,5 +1,5 @@
 // auth.eventSource behaves like EventSource: it reads the same events from a stream as the browser's own EventSource.
-// It also sends a token. capabilities/live.mjs of the engines has a source that reconnects with the next token.
+// It also sends a token. tests/engines/capabilities/live.mjs tests a source that reconnects with the next token.
 import assert from 'node:assert/strict'
 import { build } from 'esbuild'
 import { after, before, beforeEach, test } from 'node:test'
@@ -286,8 +286,8 @@ test('it reconnects after the stream’s delay, with the last event ID', time, a
 })
 
 /**
- * Resolves with the delays in milliseconds that a source sets before this number of reconnections, which then happen at
- * once.
+ * Lets a source reconnect `count` times without waiting. Resolves with the delays in milliseconds for which it would have
+ * waited.
  */
 const delays = (name, count) =>
   page.evaluate(

@@ -320,7 +320,7 @@ describe('no response', { concurrency: true }, () => {
   test('what a page passes on too late leaves no connection to the API', time, async () => {
     const page = await openGallery(app)
     app.files.endless = sendLong
-    // As if the page were busy: its first message of the service worker waits.
+    // Simulates a busy page, which handles the service worker's first message late.
     await page.addInitScript(() => {
       const hold = (event) => {
         navigator.serviceWorker.removeEventListener('message', hold)

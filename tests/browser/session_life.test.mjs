@@ -1,4 +1,4 @@
-// A session whose timers are late. The suite of the engines has a session's main behaviors.
+// A session whose timers are late. tests/engines tests the main behaviors of a session.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'

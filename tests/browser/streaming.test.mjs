@@ -215,7 +215,7 @@ const BODIES = {
   })()`,
 }
 
-/** A page reads each body in the same way, so a usual run tests the first and the last one. */
+/** A page reads every body in the same way, so a run without `--all` tests only the first and the last one. */
 const someBodies = Object.entries(BODIES).filter((_, at, { length }) => ALL || at % (length - 1) === 0)
 
 for (const [name, body] of someBodies) {

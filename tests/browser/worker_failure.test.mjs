@@ -10,7 +10,7 @@ import { played, told } from '../support/retries.mjs'
 const time = { timeout: 60_000 }
 const KINDS = ['shared', 'dedicated']
 
-/** A page finds out the same about both kinds of workers. A usual run tests one fault of a shared worker. */
+/** A page notices the faults of both kinds of workers alike. A run without `--all` tests one fault of a shared worker. */
 const some = (kind, table) => Object.entries(table).slice(0, kind === 'dedicated' || ALL ? undefined : 1)
 
 const IMPORT = `import { vault } from '/strongroom/worker.js'`

@@ -71,7 +71,7 @@ for (const [platform, , storage] of CASES) {
     }),
   )
 
-  // The native tests have the rules, and a usual run tests the rest of the browser's part on one platform.
+  // The native tests check the rules. A run without `--all` tests the rest of the browser's part on one platform.
   if (!ALL && platform !== 'node') continue
 
   test(`a slow registration is the only one: ${name}`, time, async () => {

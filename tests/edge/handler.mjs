@@ -52,7 +52,7 @@ const DECODED = {
 export function handlerSuite(platform, coordinator) {
   describe(`${platform}: the token handler, with ${coordinator}`, { timeout: 120_000 }, () => {
     let app
-    /** The first bytes of the response to a logout token that never arrives whole. The other tests run meanwhile. */
+    /** The first bytes of the response to an incomplete logout token. The other tests run meanwhile. */
     let late
     before(async () => {
       app = await startApp(platform, { coordinator, isolates: 2 })

@@ -82,7 +82,7 @@ for (const sameSite of ['strict', 'lax']) {
       return page
     }
 
-    /** The native tests have the other ways with `Lax` cookies. */
+    /** Without `--all`, only native tests check the other ways with `Lax` cookies. */
     const isWhole = ALL || sameSite === 'strict'
 
     for (const [what, address] of Object.entries(logins).slice(0, isWhole ? undefined : 1)) {

@@ -50,8 +50,8 @@ async function control(user, url) {
 }
 
 /**
- * Resolves with the session of the attacker's browser after the attack, as the handler reports it. An attack that should
- * fail ends when a control that began later has succeeded, or after `limit` milliseconds.
+ * Resolves with the session that the handler reports to the attacker's browser after the attack. An attack that should
+ * fail ends as soon as a control that began later has succeeded, or after `limit` milliseconds.
  */
 async function attack(app, way, headers, { fails = true, limit = LIMIT } = {}) {
   const user = await app.open()

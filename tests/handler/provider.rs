@@ -1,4 +1,4 @@
-//! The identity provider of `kit`, as the handler's client knows it, with a record of its requests.
+//! The provider of `kit`, configured for the handler's client, with a record of its requests.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Deref, DerefMut};
@@ -105,7 +105,7 @@ impl Provider {
         outcome.unwrap_or(Outcome::Failed)
     }
 
-    /// From now on, ID tokens have these claims in addition or with another value, and no other such claims.
+    /// Sets the claims that ID tokens have in addition, or with another value, from now on.
     pub(crate) fn state(&mut self, members: &str) {
         self.more_claims = object(&["{", members, "}"].concat());
     }

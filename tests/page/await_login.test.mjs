@@ -12,7 +12,7 @@ const refuse = async (code) => {
 }
 const back = (persisted) => window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted }))
 
-/** Begins a login. `log` lists what happens, and its end. */
+/** Begins a login. `log` lists its events and its result. */
 function begin(t, options = {}, popup = undefined) {
   t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
   const log = []
@@ -105,7 +105,7 @@ test('popup counts as closed after ten checks, unless it has come back', async (
   await settled()
   assert.equal(back.closed, 0)
 
-  // The login ends during the last question.
+  // The login ends while `hasCome` is pending.
   let answer
   const late = watch(() => new Promise((resolve) => (answer = resolve)))
   late.popup.closed = true

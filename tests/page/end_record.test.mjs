@@ -40,7 +40,7 @@ for (const [clock, behind] of [
     const first = Date.now() - behind
     recordEnd('/auth', signedIn(first))
     assert.equal(recordEnd('/auth', ended('logged_out')), 'logged_out')
-    // A tab that has missed the logout.
+    // Another tab, which has missed the logout, still shows the session.
     recordEnd('/auth', signedIn(first))
     assert.equal(recordEnd('/auth', ended(null)), 'logged_out')
     recordEnd('/auth', signedIn(first + 1))

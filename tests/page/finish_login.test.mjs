@@ -9,7 +9,7 @@ document.baseURI = location.href
 globalThis.Worker = class {}
 const { finishLogin } = await load('callback/finish-login.ts')
 
-/** Resolves with the second argument of the constructor of shared workers, after the callback page has passed it on. */
+/** Resolves with the second argument that the callback page passes on to `new SharedWorker()`. */
 async function passedOn(...options) {
   location.href = 'https://app.example/callback?code=c&state=s'
   location.replace = () => {}

@@ -49,7 +49,7 @@ test('time limit tells if something has come', () => {
   const [is, [what, code, message]] = after('late')
   assert.deepEqual([is, what, code], ['failed', 'fail', 'frame_timeout'])
   assert.match(message, /^nothing has come from https:\/\/vault\.example\/frame\.html /)
-  // Also while the frame is loaded again.
+  // The error is the same while the frame is loaded again.
   for (const events of [['loaded'], ['loaded', 'silent']]) {
     assert.equal(after(...events, 'late')[1][1], 'frame_blocked')
   }

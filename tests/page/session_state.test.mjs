@@ -1,4 +1,4 @@
-// What a page knows of its session: the rules that both clients share, and those of the client of a token handler.
+// The page's view of its session: the rules that both clients share, and those of the client of a token handler.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { load } from '../support/page_module.mjs'
@@ -21,7 +21,7 @@ const after = (...events) => {
   return { state, effects }
 }
 
-/** Passes these users, or `null` for no session. Returns the users that the app is told are others. */
+/** Passes sessions of these users, or `null` for no session. Returns the users with whom `change` has `userChanged`. */
 const changes = (...users) => {
   let state = START
   return users.filter((user, i) => {
@@ -122,7 +122,7 @@ const limited = (sub, startedAt = 1, expiresAt = 1000) =>
   session(sub, startedAt, { expiresAt, idleExpiresAt: 900, accessTokenExpiresAt: 10 })
 const read = (session, reason, epoch = 0) => ({ t: 'read', epoch, session, reason })
 
-/** Passes these events to the state of the handler's client. Effects are their names, those of `change` with the user. */
+/** Passes these events to the state of the handler's client. Returns effects by their names, and `change` with the user. */
 const over = (...events) => {
   let state = handler.START
   let effects = []
@@ -169,7 +169,7 @@ test('response to a call ends only its own session', () => {
   assert.deepEqual(over(alice, denied(2)).effects, ['read'])
   const { state, effects } = over(alice, denied(1))
   assert.deepEqual(effects.slice(-2), ['change security', 'read again'])
-  // The response to a read that began before.
+  // The response to a read that began before the session ended.
   assert.deepEqual(over(alice, denied(1), alice).effects, [])
   assert.equal(state.epoch, 1)
 })

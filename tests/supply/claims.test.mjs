@@ -1,4 +1,4 @@
-// The claims about security are whole, and each has tests that exist. The rows about specifications refer to claims.
+// Each claim about security is complete, and has a test or a stated gap. Rows about specifications name claims that exist.
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { test } from 'node:test'

@@ -114,7 +114,7 @@ const COOKIES = { credentials: 'include' }
 const DPOP = { dpop: true }
 const ONCE = ' (once in each response, errors included)'
 
-/** For each line: the change, what was seen, the line that fixes it, the rule, and the configuration. */
+/** The broken deployments: name of the line, change, what was seen, the line that fixes it, rule, and configuration. */
 const BROKEN = [
   ['preflight', preflight(ORIGIN), `204 for a preflight, no ${ORIGIN}`, `${ORIGIN}: SITE`],
   ['preflight', preflight(ORIGIN, 'https://other.example.com'), /other\.example\.com$/, `${ORIGIN}: SITE`],

@@ -162,7 +162,7 @@ const ISOLATED = {
   'Cross-Origin-Opener-Policy': 'same-origin',
 }
 
-/** Returns an expression for a policy in which a directive is exactly this one. */
+/** Returns a regular expression for a policy that contains exactly this directive. */
 const sets = (directive) =>
   new RegExp(`^(?!.*script-src-elem)Content-Security-Policy: .*${escaped(directive)}(;|$| \\(nonce-)`)
 
@@ -172,7 +172,7 @@ const OPENER = 'Cross-Origin-Opener-Policy'
 const JS = { 'Content-Type': 'text/javascript' }
 const EMBEDDER = { 'Cross-Origin-Embedder-Policy': 'require-corp' }
 const HTML = { 'Content-Type': 'text/html' }
-/** What fixes the sources of scripts, of workers, and of the worker's connections. */
+/** The fixes for the sources of scripts and workers, and for the worker's policy. */
 const SCRIPTS = sets("script-src 'self'")
 const WORKER = sets('worker-src SITE/auth.worker.js')
 const RUNS = sets("script-src 'self' 'wasm-unsafe-eval'")

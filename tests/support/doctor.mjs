@@ -66,8 +66,8 @@ export const faultsIn = ({ lines }, group = '') =>
   lines.filter(({ id, result }) => result === 'fault' && id.startsWith(group)).map(({ id }) => id)
 
 /**
- * Returns a pattern, in which SITE stands for an origin of this machine, HOST for any address, and … for any text, as the
- * source of a regular expression.
+ * Returns the source of a regular expression for a pattern. In a pattern, SITE stands for an origin of this machine, HOST
+ * for any address, and … for any text.
  */
 export const escaped = (pattern) =>
   pattern
@@ -76,11 +76,11 @@ export const escaped = (pattern) =>
     .replaceAll('HOST', 'http\\S+')
     .replaceAll('…', '.*')
 
-/** Asserts that a text has the pattern of {@link escaped}, or that a regular expression matches it. */
+/** Asserts that a text matches a pattern of {@link escaped}, or a regular expression. */
 const assertIs = (text, expected) =>
   assert.match(text, typeof expected === 'string' ? new RegExp(`^${escaped(expected)}$`) : expected)
 
-/** Asserts that a line is wrong, and no other one of its group, except those that the same change makes wrong. */
+/** Asserts that a line is a fault, and that no other line of the group is one, except those for which `isAlso` is true. */
 export const assertFault = (report, id, seen, fix, isAlso = (_id) => false, group = '') => {
   const line = report.by[id]
   assert.equal(line?.result, 'fault', JSON.stringify(report.lines))

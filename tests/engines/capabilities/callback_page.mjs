@@ -40,7 +40,7 @@ const inMemory = {
   },
 }
 
-/** Lets `seen` resolve with what `readAddress()` has read. Runs in a page, whose policy may forbid `eval()`. */
+/** Sets the page's `seen` to the promise of `readAddress()`. Runs in a page whose policy may forbid `eval()`. */
 const look = `(...given) => void (globalThis.seen = (${readAddress})(...given))`
 
 /** Lets a click do this. */
@@ -95,9 +95,9 @@ const SCENES = {
 const SHOWN = ['popup', 'opener', 'history']
 
 /**
- * Script of a page shows the response to its own login. Resolves when the script looks at it. `places()` then resolves
- * with the places in which script has read the address, such as `popup location`, and `stop()` lets the script look a last
- * time.
+ * An attack: script of a page opens the response to its own login. Resolves when the script begins to look. `places()` then
+ * resolves with the places in which the script has read the address, such as `popup location`. `stop()` lets the script look
+ * a last time.
  */
 async function attack(app, open, way, { from = '/empty', to = '/callback' } = {}) {
   const { url, state } = ownRequest(app, app.site.origin + to)
@@ -121,8 +121,8 @@ async function attack(app, open, way, { from = '/empty', to = '/callback' } = {}
 }
 
 /**
- * Controls: script of a page without headers reads the response to its own login, which comes to another page without
- * headers. Resolves when script has read both addresses.
+ * The controls: page and callback page have no headers, so script reads the response to its own login, in a frame and in a
+ * popup. Resolves when the script has read both addresses.
  */
 async function controls(app, open) {
   const release = app.site.override('/', { body: 'A control', headers: NOTHING })

@@ -1,4 +1,5 @@
-//! The identity provider of `kit`. Its secrets have a mark, and a refresh token names its family and its position.
+//! The provider of `kit`, with marks for the oracle: every secret contains [`SECRET`], and a refresh token names its family
+//! and its position there.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -131,7 +132,7 @@ impl Provider {
 
     /// Returns the time at which an access token expires, or `None` if the provider did not issue the token.
     pub fn access_until(&self, access_token: &str) -> Option<u64> {
-        // `exp` is in whole seconds, and `expires_in` tells nothing of the rest.
+        // `exp` has whole seconds, and `expires_in` does not tell the fraction.
         Some(self.server.access_until(access_token)? / 1000 * 1000)
     }
 

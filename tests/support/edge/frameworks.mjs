@@ -1,5 +1,5 @@
 /**
- * Apps made with frameworks. Each app is a project that has the files of its guide, and installs the packed tarball. The
+ * Apps made with frameworks. Each app consists of the files of its guide, and installs the packed tarball. The
  * framework's own tools build and start the app.
  */
 import { existsSync } from 'node:fs'

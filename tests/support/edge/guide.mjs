@@ -1,12 +1,12 @@
-/** The apps of the guides to server code: their files are taken from the guides when a test runs. */
+/** The code of the guides to server code, as apps: a test writes the code blocks of a guide to files, and runs them. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { root } from '../../packaging/tarball.mjs'
 
-/** A code block that is a whole file: its first line, or the second one in Astro, is a comment with the file's name. */
+/** Matches a code block that is a whole file: its first line (in Astro, its second) is a comment with the file's name. */
 const FILE = /^```\w+\n((?:---\n)?(?:\/\/|<!--) (\S+\.\w+)(?: -->)?\n.*?)^```/gms
 
-/** The values of the guides, and those of the tests. */
+/** The values in the guides, each with the value that replaces it in tests. */
 const VALUES = {
   "issuer: 'https://id.example.com'": 'issuer: (env) => env.ISSUER',
   "issuer = 'https://id.example.com'": 'issuer = process.env.ISSUER!',
@@ -35,7 +35,7 @@ export async function writeGuide(folder, guide, ...headings) {
       code,
     )
     await mkdir(dirname(file), { recursive: true })
-    // A second file of this name would be of another app.
+    // Fails if the file exists: two blocks with one name belong to two apps, so `headings` must choose one.
     await writeFile(file, text, { flag: 'wx' })
   }
 }

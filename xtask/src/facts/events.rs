@@ -1,4 +1,4 @@
-//! The events of the token handler, which become interfaces in TypeScript: the rows of `events!`, and the enums of `named!`.
+//! The TypeScript interfaces of the token handler's events, from the rows of `events!` and the enums of `named!`.
 
 use crate::facts::{described, rows, split, text};
 use crate::paths::{at, write_if_changed};

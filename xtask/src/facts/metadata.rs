@@ -1,5 +1,5 @@
-//! The members of a provider's metadata: lists for the generators of headers and for `npx strongroom metadata`, which run
-//! where the core is not.
+//! The members of a provider's metadata, as lists for the generators of headers and for `npx strongroom metadata`, which run
+//! without the core.
 
 use crate::facts::rows;
 use crate::paths::{at, write_if_changed};

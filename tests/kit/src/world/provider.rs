@@ -172,7 +172,8 @@ pub struct Provider {
     pub lifetime: Duration,
     /// True if the provider issues refresh tokens.
     pub issues_refresh_tokens: bool,
-    /// True if a token that was consumed within the leeway gets the same successor again, and not another one.
+    /// True if a consumed refresh token that arrives within the leeway gets the same successor again. Otherwise it gets a
+    /// new one.
     pub repeats_successors: bool,
     /// The end of each code and each refresh token. The default has characters that JSON or forms encode.
     pub ending: String,
@@ -1131,7 +1132,7 @@ impl Provider {
             ("exp", (now / 1000 + 3600).into()),
             ("auth_time", (family.login_at / 1000).into()),
         ];
-        // The hash of another algorithm would be another one.
+        // Another algorithm in the header would need another hash.
         if self.header.is_none() {
             claims.push(("at_hash", base64url::encode(&hash[..16]).into()));
         }
