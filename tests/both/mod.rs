@@ -99,7 +99,7 @@ pub(crate) trait Client: Sized {
     /// Returns the `Authorization` of each request that the API received, in order.
     fn seen_by_api(&self) -> Vec<String>;
 
-    /// Prepares the world for claims of ID tokens that limit the session.
+    /// Tells the checks of the world that claims of ID tokens may limit the session.
     fn accept_stated_ends(&mut self) {}
 
     /// Lets the provider sign the user in. Returns the URL of its response.
