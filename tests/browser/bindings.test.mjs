@@ -76,8 +76,8 @@ const MOUNT = `globalThis.stop = await app.mount(auth, document.body, location.p
 
 for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
   /**
-   * The rules of guards, and the reports of other tabs, are the same for all frameworks, so a usual run tests all of them
-   * only with React.
+   * The rules of guards, and the reports of other tabs, are the same for all frameworks, so only `--all` tests them all with each
+   * framework. Other runs do so with React.
    */
   const isWhole = ALL || name === 'react'
   const inWhole = { ...time, skip: !isWhole && 'only with --all' }

@@ -88,7 +88,7 @@ for (const [how, kind, end] of WAYS) {
   })
 }
 
-// How a worker ends makes no difference here, so a run without `--all` tests one way.
+// All ways in which a worker ends are alike here, so a run without `--all` tests one.
 for (const [how, kind, end] of ALL ? WAYS : WAYS.slice(0, 1)) {
   test(`change is emitted when a vault fails and on reconnect(), ${kind}, ${how}`, time, async () => {
     const app = apps[kind]

@@ -121,7 +121,7 @@ const CASES = [
 const SIGN_OUTS = ALL ? CASES : CASES.slice(0, 2)
 
 /**
- * Returns the indexes of the tabs in which the user signs out: 0 is the old tab and 1 the new tab. A usual run tests
+ * Returns the indexes of the tabs in which the user signs out: 0 is the old tab and 1 the new tab. A run without `--all` tests
  * one tab per case.
  */
 const signingOut = (index) => (ALL ? [0, 1] : [index % 2])

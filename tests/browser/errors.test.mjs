@@ -24,7 +24,7 @@ const time = { timeout: 40_000 }
 const apps = {}
 let app
 
-/** The kinds of workers for tests whose result does not depend on the kind. A usual run tests only one kind. */
+/** The kinds of workers for tests whose result does not depend on the kind. A run without `--all` tests only one kind. */
 const KINDS = ALL ? ['shared', 'dedicated'] : ['shared']
 
 before(async () => {

@@ -21,7 +21,7 @@ const escrow = { session: { persist: 'escrow' } }
 const orders = (app) => `${app.api.url}orders`
 
 /**
- * The columns of the table, each with its own app. A usual run tests only the columns with `isUsual`, which cover each
+ * The columns of the table, each with its own app. A run without `--all` tests only the columns with `isUsual`, which cover each
  * kind of worker.
  */
 const SETUPS = [

@@ -125,7 +125,7 @@ async function assertLives(app, visitor) {
   for (const isolate of [RIGHT, WRONG]) await assertCalls(app, visitor, isolate)
 }
 
-/** Offsets in seconds. The usual run has those with which sessions ended. */
+/** Offsets in seconds. A run without `--all` has those with which sessions ended. */
 const OFFSETS = ALL ? [10, 180, -180, HOUR, -HOUR] : [10, 180, -HOUR]
 const STORAGES = ALL ? ['sealed-in-cookie', 'in-store'] : ['sealed-in-cookie']
 

@@ -143,13 +143,13 @@ test('a body that is held is noticed', time, async () => {
   }
 })
 
-/** Paths of the upstream, each with the length that the client announces. A usual run leaves out the last one. */
+/** Paths of the upstream, each with the length that the client announces. A run without `--all` leaves out the last one. */
 const UPLOADS = [
   ['upload', SIZE],
   ['upload-slow', undefined],
   ['upload', undefined],
 ]
-/** Kinds of reflection, each with true for a slow client. A usual run leaves out the last two. */
+/** Kinds of reflection, each with true for a slow client. A run without `--all` leaves out the last two. */
 const DOWNLOADS = [
   ['refuse', false],
   ['allow', true],

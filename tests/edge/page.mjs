@@ -8,7 +8,7 @@ import { startPage } from '../support/edge/page.mjs'
 
 const time = { timeout: 60_000 }
 
-/** Matches the tests that a usual run repeats on a second platform: those whose requests the platform itself treats. */
+/** Matches the tests that a run without `--all` repeats on a second platform: those whose requests the platform itself treats. */
 const OF_PLATFORM =
   /^(login returns|reload keeps|logout reaches|calls work|request bodies|response is streamed|event source|socket)/
 
@@ -17,7 +17,7 @@ const OF_PLATFORM =
  *
  * @param {Parameters<typeof startPage>[0]} platform
  * @param {{ coordinator: string, hasSockets?: boolean, isSecond?: boolean }} options `hasSockets`: true if the platform can forward
- *   sockets. `isSecond`: true if a usual run tests another platform with all tests.
+ *   sockets. `isSecond`: true if a run without `--all` tests another platform with all tests.
  */
 export function pageSuite(platform, options) {
   suite(platform, options)

@@ -173,7 +173,7 @@ describe("the app's page in place of the handler", { timeout: 120_000 }, () => {
   })
 })
 
-/** The workers of a usual run: a listener, and a real worker. */
+/** The workers of a run without `--all`: a listener, and a real worker. */
 const USUAL = ['network first', 'Workbox, network first']
 for (const [kind, listener] of Object.entries({ ...PASSING, ...REAL })) {
   if (!ALL && !USUAL.includes(kind)) continue

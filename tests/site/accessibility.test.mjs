@@ -18,7 +18,7 @@ const axe = await readFile(
 const WIDE = { width: 1440, height: 900 }
 const NARROW = { width: 390, height: 844 }
 
-/** The pages of a usual run, each kind in one layout. */
+/** The pages of a run without `--all`, each kind in one layout. */
 const SOME = [
   [WIDE, 'light', ['/', '/start', '/frameworks', '/reference/strongroom/edge', '/security']],
   [NARROW, 'dark', ['/', '/errors', '/options', '/providers/auth0', '/none']],
@@ -110,7 +110,7 @@ async function barriersOfPlayground(page) {
   return { right, wrong: await barriers(page) }
 }
 
-/** The layouts in which demo and playground are checked: one of them in a usual run. */
+/** The layouts in which demo and playground are checked: one of them in a run without `--all`. */
 const PARTS_IN = ALL ? LAYOUTS : LAYOUTS.slice(-1)
 
 for (const [viewport, scheme] of PARTS_IN) {

@@ -103,7 +103,7 @@ export const TERMS = {
   'bundle size': /^\/performance/,
 }
 
-/** The terms for which a browser searches: in a usual run 40, because each one takes a quarter of a second. */
+/** The terms for which a browser searches: in a run without `--all` 40, because each one takes a quarter of a second. */
 const IN_BROWSERS = Object.fromEntries(Object.entries(TERMS).slice(0, ALL ? undefined : 40))
 
 /** The number of results among which the page must be. */

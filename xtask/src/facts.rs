@@ -51,7 +51,7 @@ fn text(literal: &Literal) -> Result<String> {
     Ok(literal.value())
 }
 
-/// Returns the rows in the calls of a macro, which `separator` ends.
+/// Returns the rows in the calls of a macro. `separator` ends each row.
 fn rows(tokens: &[TokenTree], name: &str, separator: char) -> Vec<Vec<TokenTree>> {
     let bodies = tokens.windows(3).filter_map(|three| match three {
         [

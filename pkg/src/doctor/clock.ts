@@ -20,7 +20,7 @@ interface Clocks {
   hasIdTokens: boolean
 }
 
-/** Judges whether the provider's clock is ahead of the devices', for which the one of the doctor stands. */
+/** Judges whether the provider's clock is ahead of the users' devices, for which the doctor's own clock stands. */
 export const providerClock = (deployment: Deployment, { ahead, header }: Reply): Verdict => {
   const { config, page } = deployment
   const { clockTolerance: tolerance = DEFAULT_TOLERANCE, identity } = config!

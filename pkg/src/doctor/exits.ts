@@ -60,7 +60,7 @@ const isWayOut = (reply: Reply): boolean =>
   (valueOf(reply, 'Cross-Origin-Opener-Policy') === 'same-origin' ||
     (/html/.test(reply.header('content-type') ?? '') && /<script/i.test(reply.body)))
 
-/** Judges whether other responses of the origin have the list, too, as far as script can use them. */
+/** Judges whether other responses of the origin that script can use have the list, too. */
 const everywhere = async (deployment: Deployment): Promise<Verdict | undefined> => {
   const { origin, requests, page } = deployment
   if (page.header(NAME) === undefined) return undefined

@@ -175,7 +175,7 @@ const isPathOf = (endpoint: string, address: string) => {
   return origin + pathname === address
 }
 
-/** Judges whether the token endpoint of the configuration is there, as far as it can be seen from outside. */
+/** Judges whether the configured token endpoint exists, as far as this can be seen from outside. */
 const tokenEndpoint = async ({ requests }: Deployment, known: Known | undefined): Promise<Verdict> => {
   const endpoint = known?.isConfigured ? known.metadata.token_endpoint : undefined
   if (typeof endpoint !== 'string' || !URL.canParse(endpoint))
@@ -282,7 +282,7 @@ const checkReturn = async (
 
 const ONLY_LOGIN = 'only a login shows if the provider accepts the secret or key of the client'
 
-/** Judges the secret or key of the client, by the handler's error after a code that does not exist. */
+/** Judges the client's secret or key, from the handler's error after a callback with an invalid code. */
 const clientSecret = (seen: string, code: string): Verdict => {
   switch (code) {
     case 'code_rejected':

@@ -153,7 +153,7 @@ const checkLengths = async (deployment: Deployment, base: string) => {
   report.unseen('handler.response-length', cookieSize(handlerConfig ?? {}))
 }
 
-/** Judges whether the browser's own requests about bound sessions reach the handler, and if its responses come back. */
+/** Judges whether the browser's own requests about bound sessions reach the handler, and whether its responses come back. */
 const binding = async ({ requests, origin, handlerConfig }: Deployment, base: string): Promise<Verdict> => {
   if (!handlerConfig?.session?.bind) {
     const isUnknown = handlerConfig === undefined

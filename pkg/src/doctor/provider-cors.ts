@@ -194,7 +194,7 @@ const probe = async ({ report, requests, config, origin }: Deployment, url: stri
   report.add('provider.public-client', publicClient(reply, config!.clientId))
 }
 
-/** Judges whether the client needs a secret, by the response to a code that does not exist. */
+/** Judges whether the client needs a secret, from the response to an invalid code. */
 const publicClient = (reply: Reply, clientId: string): Verdict => {
   const error = codeIn(jsonOf(reply))
   if (error === 'invalid_grant') return ok('the client needs no secret')

@@ -41,14 +41,14 @@ const usable = (deployment: Deployment, document: Document): Partial<ProviderMet
 const REQUIRED = ['issuer', 'authorization_endpoint', 'token_endpoint', 'jwks_uri']
 
 /** A line that the core's own rules decide: the members, and the line that fixes the configuration. */
-type Judged = [
+type MemberLine = [
   id: string,
   members: string[],
   text: string,
   fix: (set: (name: string, value: unknown) => string, document: Document) => string,
 ]
 
-const JUDGED: Judged[] = [
+const MEMBER_LINES: MemberLine[] = [
   [
     'issuer',
     ['issuer'],
@@ -113,7 +113,7 @@ export const checkProvider = async (deployment: Deployment): Promise<void> => {
   } else report.unused('provider.metadata', 'the configuration has the metadata')
   await report.judge({ 'provider.pinned': pinnedMetadata, 'provider.replaced': replaced }, deployment)
   const document = { ...discovery?.document, ...config.metadata }
-  for (const row of JUDGED) report.add(`provider.${row[0]}`, judgeMembers(deployment, document, row))
+  for (const row of MEMBER_LINES) report.add(`provider.${row[0]}`, judgeMembers(deployment, document, row))
   if (!metadata) return
   await report.judge({ 'provider.pinned-algorithm': algorithm, 'provider.dpop': proofs }, deployment)
   await checkKeys(deployment)
@@ -190,7 +190,7 @@ const isComplete = ({ metadata, identity }: VaultConfig) =>
 const judgeMembers = (
   deployment: Deployment,
   document: Document,
-  [id, members, text, fix]: Judged,
+  [id, members, text, fix]: MemberLine,
 ): Verdict => {
   const { judge, config, origin, worker = '/' } = deployment
   const isRequired = members.some((name) => REQUIRED.includes(name))

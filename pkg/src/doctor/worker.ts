@@ -118,7 +118,7 @@ const connections = (of: Judged): Verdict => {
     : ok('the worker may send requests to the provider and the APIs, and nowhere else')
 }
 
-/** Judges whether the list of connections, which Chromium and Edge enforce, has what the worker requests. */
+/** Judges whether `Connection-Allowlist`, which Chromium and Edge enforce, allows the worker's requests. */
 const allowlist = (of: Judged): Verdict => {
   const { config, origin, workerFile } = of
   const name = 'Connection-Allowlist'

@@ -81,7 +81,7 @@ impl Provider {
         self.server.revoke_family(family);
     }
 
-    /// Handles a request. Returns the response and, for a refresh, what it means for the refresh token.
+    /// Handles a request. Returns the response and, for a refresh, what happened to the refresh token.
     pub fn act(&mut self, now: u64, request: &HttpRequest) -> (Outcome, Option<Rotation>) {
         // The metadata is only at the URL of OpenID Connect Discovery.
         if request.url.ends_with("/oauth-authorization-server") {
