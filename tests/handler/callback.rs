@@ -612,6 +612,19 @@ fn previous_session_survives_an_unsaved_login() {
 }
 
 #[test]
+fn unsaved_login_of_an_unknown_user_is_not_revoked() {
+    let config = json!({ "identity": "none", "session": { "storage": "in-store" } });
+    let mut host = Host::signed_in_with(&config);
+    let back = host.come_back("/auth/login");
+    host.failing = vec!["Swap"];
+    assert_eq!(host.arrive(&back).status, 503);
+    host.failing.clear();
+    host.pass(2);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    assert!(host.provider.sent_to("/revoke").is_empty());
+}
+
+#[test]
 fn script_cannot_finish_a_login() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login");
