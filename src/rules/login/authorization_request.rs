@@ -906,6 +906,20 @@ pub(in crate::login) mod tests {
         assert!(error.message().contains("more than 10 minutes ago"));
     }
 
+    #[test]
+    fn login_at_another_provider_is_refused() {
+        let mut pending = start(&LoginParams::default()).unwrap().pending;
+        let flow = flow("");
+        let code = |pending: &Pending, now| {
+            let checked = pending.check(&flow, now, Millis::ZERO);
+            checked.err().map(|error| error.code())
+        };
+        assert_eq!(code(&pending, 1_000_000), None);
+        pending.issuer.push('/');
+        assert_eq!(code(&pending, 1_000_000), Some(Code::IssuerMismatch));
+        assert_eq!(code(&pending, 1_600_001), Some(Code::LoginExpired));
+    }
+
     // claim: handler-56
     #[test]
     fn login_from_a_clock_ahead_is_explained() {
