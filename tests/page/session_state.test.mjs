@@ -157,6 +157,8 @@ test('reason that another tab announces counts for the next read', () => {
   assert.deepEqual(over(alice, tab(1, null)).effects, [])
   assert.deepEqual(over(alice, tab(null, 'logged_out')).effects, ['news'])
   assert.equal(over(alice, tab(null, 'logged_out'), read(null)).state.reason, 'logged_out')
+  // The handler knows better.
+  assert.equal(over(alice, tab(null, 'logged_out'), read(null, 'idle')).state.reason, 'idle')
   const later = [read(limited('alice', 2)), read(null)]
   assert.equal(over(alice, tab(null, 'logged_out'), ...later).state.reason, 'storage_lost')
   assert.deepEqual(over(alice, { t: 'tab', message: 0 }).effects, ['news'])
