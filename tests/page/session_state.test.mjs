@@ -82,6 +82,12 @@ test('reason of the last end stays until a session begins', () => {
   assert.equal(after(told(null, 0, 'idle'), told('alice')).state.reason, null)
 })
 
+test('user of another vault stays known until the vault says otherwise', () => {
+  const ready = { t: 'ready', session: null, reason: null, elsewhere: true }
+  assert.equal(after(ready, told(null)).state.elsewhere, true)
+  assert.equal(after(ready, { ...told(null), elsewhere: false }).state.elsewhere, false)
+})
+
 test('vault that is gone hides the session only when nothing replaces it', () => {
   const gone = after(told('alice'), { t: 'gone' })
   assert.deepEqual([gone.state.session, gone.state.shown.claims.sub, gone.effects], [null, 'alice', []])
