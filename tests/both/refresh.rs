@@ -78,22 +78,6 @@ fn two_unexplained_refusals_are_not_enough() {
     }
 }
 
-#[test]
-fn refusals_after_an_outage_are_not_enough() {
-    let refusal = Fault::Refused("invalid_request");
-    for outage in [Fault::Status(503), Fault::LostBefore] {
-        let mut client = Machine::signed_in("{}");
-        client.expire_access_token();
-        let faults = [outage, refusal, refusal];
-        client.provider().fault(Endpoint::Refresh, &faults);
-        let call = client.call();
-        assert_eq!(call, Err("provider_unavailable".to_owned()), "{outage:?}");
-        assert_eq!(client.member("state"), r#""active""#, "{outage:?}");
-        client.pass(5);
-        assert_eq!(client.call(), Ok(200), "{outage:?}");
-    }
-}
-
 /// A response that is not an OAuth error, such as the page of a gateway in front of the provider.
 // claim: end-28
 #[test]

@@ -46,6 +46,21 @@ fn logout_ends_the_session_everywhere() {
     }
 }
 
+#[test]
+fn logout_of_a_session_that_has_ended_says_so() {
+    let mut host = Host::signed_in();
+    let copy = host.browser.clone();
+    host.call("POST", "/auth/logout");
+    host.browser = copy;
+    let response = host.call("POST", "/auth/logout").own();
+    assert_eq!(
+        json_of(&response),
+        json!({ "url": "/auth/logout/provider", "ended": true, "revoked": false })
+    );
+    assert_eq!(host.browser.names(), [LEFT, LEAVING]);
+    assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+}
+
 // claim: handler-1
 #[test]
 fn id_token_is_not_readable_by_scripts() {

@@ -43,3 +43,15 @@ fn login_that_no_page_can_repeat_is_an_error() {
     let failure = client.arrive(&response).unwrap_err();
     assert_eq!(failure.code, "login_expired");
 }
+
+#[test]
+fn canceled_login_is_not_repeated() {
+    let mut client = Machine::with("{}");
+    let address = client.begin_login("").unwrap();
+    let response = expired(&client, &address);
+    let callback = format!(r#""t":"callback","url":"{response}","mayRepeat":true"#);
+    let callback = client.world.ask(client.page, &callback);
+    client.world.logout(client.page);
+    client.world.answer_all();
+    assert_eq!(client.world.code(callback), "login_canceled");
+}
