@@ -97,10 +97,12 @@ async function startSession(display) {
     async open(url) {
       const first = isFresh ? [...known][0] : undefined
       isFresh = false
+      const living = await handles()
+      // WebKit opens no popup from a tab in the background, and a new tab would be there.
       const handle =
         first ??
-        (await inWindow([...known].find((each) => each === current) ?? (await handles())[0], () =>
-          send('POST', '/window/new', { type: 'tab' }).then((opened) => opened.handle),
+        (await inWindow(living.includes(current) ? current : living[0], () =>
+          send('POST', '/window/new', { type: 'window' }).then((opened) => opened.handle),
         ))
       const tab = tabAt(handle)
       await tab.goto(url)
