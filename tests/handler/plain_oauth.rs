@@ -15,7 +15,7 @@ fn named() -> Value {
     })
 }
 
-fn nobody() -> Value {
+fn without_user() -> Value {
     json!({ "identity": "none" })
 }
 
@@ -30,7 +30,7 @@ fn host_with(config: &Value, members: &Value) -> Host {
 fn token_without_lifetime_is_used_until_refused() {
     // GitHub's OAuth apps respond like this.
     let members = json!({ "expires_in": null, "refresh_token": null, "scope": "repo,user" });
-    let mut host = host_with(&nobody(), &members);
+    let mut host = host_with(&without_user(), &members);
     host.sign_in();
     assert_eq!(host.session()["scopes"], json!(["repo", "user"]));
     for _ in 0..10 {
@@ -50,7 +50,7 @@ fn token_without_lifetime_is_used_until_refused() {
 fn new_token_without_lifetime_that_is_refused_asks_for_no_login() {
     for (seconds, status) in [(29, ""), (30, "interaction_required")] {
         let members = json!({ "expires_in": null, "refresh_token": null });
-        let mut host = host_with(&nobody(), &members);
+        let mut host = host_with(&without_user(), &members);
         host.sign_in();
         host.pass(seconds);
         host.heads.push_back(head(401));
@@ -61,7 +61,7 @@ fn new_token_without_lifetime_that_is_refused_asks_for_no_login() {
 /// Such a token is over at a known time, so the API's response says nothing about the session.
 #[test]
 fn refusal_of_a_token_with_lifetime_is_passed_on() {
-    let mut host = host_with(&nobody(), &json!({ "refresh_token": null }));
+    let mut host = host_with(&without_user(), &json!({ "refresh_token": null }));
     host.sign_in();
     host.heads.push_back(head(401));
     let answered = host.call("GET", "/api/orders");
@@ -70,7 +70,7 @@ fn refusal_of_a_token_with_lifetime_is_passed_on() {
 
 #[test]
 fn login_requests_no_scope_by_default() {
-    let mut host = host_with(&nobody(), &json!({}));
+    let mut host = host_with(&without_user(), &json!({}));
     let response = host.go("/auth/login", Source::App).own();
     let (_, query) = location(&response).split_once('?').unwrap();
     assert!(!query.contains("scope="), "{query}");
@@ -81,7 +81,7 @@ fn login_requests_no_scope_by_default() {
 fn cookie_does_not_open_after_a_change_of_identity() {
     let mut host = host_with(&named(), &json!({ "user_id": "ann" }));
     host.sign_in();
-    for changes in [nobody(), json!({ "scope": "openid" })] {
+    for changes in [without_user(), json!({ "scope": "openid" })] {
         let mut other = Host::with(&changes);
         other.browser = host.browser.clone();
         assert_eq!(other.session(), json!(null), "{changes}");

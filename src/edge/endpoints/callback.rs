@@ -399,21 +399,15 @@ async fn revoke_unused(
 ) {
     let has_grant = match (context.presented().await, user) {
         (Ok(None), _) => false,
-        (Ok(Some(session)), Some(user)) => !is_of_another(&session, user),
+        (Ok(Some(session)), Some(user)) => {
+            let known = session.user();
+            !known.is_some_and(|known| known.is_other_user(user.subject()))
+        }
         _ => true,
     };
     if !has_grant {
         tokens::revoke_refresh_token(&context.task, refresh_token).await;
     }
-}
-
-/// Returns true if a session is certainly not of this user. A user whom nothing identifies may be anyone.
-fn is_of_another(session: &Session, user: &Identity) -> bool {
-    let known = session.user();
-    known.is_some_and(|known| {
-        let (known, user) = (known.subject(), user.subject());
-        known != user && !known.is_empty() && !user.is_empty()
-    })
 }
 
 /// Returns true if a session is certainly of this user.

@@ -228,6 +228,13 @@ impl Identity {
         known != subject || known.is_empty()
     }
 
+    /// Returns true if `subject` is certainly not this user.
+    #[must_use]
+    pub fn is_other_user(&self, subject: &str) -> bool {
+        let known = self.subject();
+        known != subject && !known.is_empty() && !subject.is_empty()
+    }
+
     /// Returns `auth_time`: the time of authentication in seconds since the Unix epoch, if the token contains it.
     #[must_use]
     pub fn auth_time(&self) -> Option<u64> {

@@ -157,8 +157,9 @@ mod tests {
     #[test]
     fn unidentified_users_may_differ() {
         let nobody = user_of("{}", "", &Occasion::DeviceGrant).unwrap();
-        assert!(nobody.may_be_other_user(""));
+        assert!(nobody.may_be_other_user("") && !nobody.is_other_user("ann"));
         let ann = user_of(r#"{"sub":"ann"}"#, "id", &Occasion::DeviceGrant).unwrap();
         assert!(!ann.may_be_other_user("ann") && ann.may_be_other_user("eve"));
+        assert!(ann.is_other_user("eve") && !ann.is_other_user("ann") && !ann.is_other_user(""));
     }
 }
