@@ -355,7 +355,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "foreign_intent_is_honored",
         fault: "the intent of another isolate is ignored",
         noticed_by: "isolates_single_flight",
-        seed: 2,
+        seed: 1,
         breaks: Always,
     },
     Variant {
@@ -413,7 +413,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "valid_token_survives_failed_refresh",
         fault: "a failed refresh fails the request although the access token is valid",
         noticed_by: "isolates_serves",
-        seed: 12,
+        seed: 1,
         breaks: Before("return refused;"),
     },
     Variant {
@@ -441,7 +441,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "interaction_required_keeps_session",
         fault: "a session ends when the provider requires its user",
         noticed_by: "isolates_definite_end",
-        seed: 1,
+        seed: 12,
         breaks: Instead("on_refused(task, session).await"),
     },
     Variant {
@@ -575,7 +575,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "failed_refresh_withdraws_intent",
         fault: "a failed refresh leaves its intent",
         noticed_by: "isolates_withdrawn",
-        seed: 1,
+        seed: 12,
         breaks: Skip,
     },
     Variant {
@@ -648,7 +648,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "bound_cookie_needs_a_signature",
         fault: "a signed challenge gets another challenge",
         noticed_by: "isolates_owner",
-        seed: 1,
+        seed: 8,
         breaks: Instead("(response::empty(403), CHALLENGE_LIFE)"),
     },
     Variant {
