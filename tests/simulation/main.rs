@@ -18,6 +18,7 @@
 mod isolates;
 mod life;
 mod tally;
+mod wakes;
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -83,6 +84,8 @@ impl Lives for Vaults {
 struct Options {
     /// Runs isolates instead of vaults.
     isolates: bool,
+    /// Counts lost sessions of laptops instead of looking for faults.
+    wakes: bool,
     sessions: Option<u64>,
     seed: Option<u64>,
     /// In a control, the invariant that must notice the broken core.
@@ -107,6 +110,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if options.wakes {
+        return show_wakes(options.sessions.unwrap_or(100));
+    }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         PLACE.with(|kept| *kept.borrow_mut() = place.unwrap_or_default());
@@ -140,10 +146,14 @@ fn follow<L: Lives>(options: &Options) -> ExitCode {
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut sessions, mut seed, mut expected) = (None, None, None);
-        let mut isolates = false;
+        let (mut isolates, mut wakes) = (false, false);
         while let Some(name) = arguments.next() {
-            if name == "--isolates" {
-                isolates = true;
+            match name.as_str() {
+                "--isolates" => isolates = true,
+                "--wakes" => wakes = true,
+                _ => {}
+            }
+            if matches!(name.as_str(), "--isolates" | "--wakes") {
                 continue;
             }
             let value = arguments.next().ok_or(format!("{name} needs a value"))?;
@@ -161,11 +171,36 @@ impl Options {
         }
         Ok(Self {
             isolates,
+            wakes,
             sessions,
             seed,
             expected,
         })
     }
+}
+
+/// Prints how many sessions a lost response ends, for short and long tokens and for each kind of device.
+fn show_wakes(days: u64) -> ExitCode {
+    for (minutes, runs_on, is_untold) in [
+        (5, false, false),
+        (5, true, false),
+        (5, false, true),
+        (60, false, false),
+        (60, true, false),
+        (60, false, true),
+    ] {
+        let device = wakes::Device {
+            lifetime: Duration::from_secs(minutes * 60),
+            runs_on,
+            is_untold,
+        };
+        let mut sum = wakes::Days::default();
+        (1..=days).for_each(|seed| sum.add(wakes::day(device, seed)));
+        let clock = if runs_on { "clock runs on" } else { "clock stops" };
+        let told = if is_untold { ", no `online`" } else { "" };
+        println!("tokens of {minutes} minutes, {clock}{told}\n  {sum}");
+    }
+    ExitCode::SUCCESS
 }
 
 fn simulate<L: Lives>(seeds: Range<u64>) -> ExitCode {
