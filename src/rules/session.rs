@@ -45,6 +45,16 @@ const REPORTED: Millis = Millis(REPORT_INTERVAL.0 + 1000);
 /// refresh every few seconds.
 const SHORTEST_RENEWED_AHEAD: Millis = Millis::from_secs(30);
 
+/// The shortest lifetime of an access token that is renewed behind a response.
+const SHORTEST_RIPENING: Millis = Millis::from_secs(60);
+
+/// Access tokens that live this long are needed at few wakes of a device, so a refresh may wait longer for a quiet line.
+const LONG_LIFETIME: Millis = Millis::from_secs(1800);
+
+fn is_long(lifetime: Millis) -> bool {
+    lifetime >= LONG_LIFETIME
+}
+
 /// Returns a tenth of the idle limit, but at most a minute. Pages are warned this long before a limit, and the token
 /// handler records a user's activity at most once in this time.
 pub fn idle_notice(idle: Millis) -> Millis {
@@ -265,6 +275,23 @@ impl Session {
             .lifetime()
             .saturating_sub(refresh_policy::refresh_margin(self.lifetime()));
         fresh.saturating_sub(self.requested.elapsed(now))
+    }
+
+    /// Returns true if a refresh behind a successful response should renew the access token that `selector` selects: in the
+    /// last third of its lifetime, or in the last half if it lives for half an hour or longer. `jitter` shortens this part
+    /// by up to a quarter. Returns false if the token lives for less than a minute.
+    #[must_use]
+    pub fn is_ripe(&self, selector: TokenSelector, now: &Instant, jitter: u8) -> bool {
+        let (lifetime, requested) = self.span_of(selector);
+        let part = if is_long(lifetime) { lifetime.0 / 2 } else { lifetime.0 / 3 };
+        let part = part - part / 4 * u64::from(jitter) / 255;
+        lifetime >= SHORTEST_RIPENING && requested.elapsed(now) + Millis(part) >= lifetime
+    }
+
+    /// Returns true if the session's own access token lives for half an hour or longer.
+    #[must_use]
+    pub fn has_long_token(&self) -> bool {
+        is_long(self.lifetime())
     }
 
     /// Returns true if a timer should renew the access token before a call needs it: while the user is active, and

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::dpop::Dpop;
 use crate::io::{ApiRequest, Body, CallId, Output, PortId, RequestId, ResponseHead};
 use crate::message::{FetchRequest, message};
-use crate::refresh::Refresh;
+use crate::refresh::{Refresh, Urgency};
 use crate::step_up::StepUp;
 use crate::tokens::Tokens;
 use rules::Secret;
@@ -114,13 +114,21 @@ impl Calls {
         if has_token {
             self.send_or_refresh(ctx, tokens, call);
             if is_stale {
-                tokens.start_refresh_of(ctx, selector);
+                tokens.refresh.follow_call(ctx, selector);
             }
             return;
         }
-        match tokens.await_refresh_of(ctx, selector) {
+        let urgency = self.urgency_of(call);
+        match tokens.await_refresh_of(ctx, selector, urgency) {
             Ok(()) => ctx.trace_call("call_waiting", call, None, None),
             Err(error) => self.list.reject(ctx, call, &error),
+        }
+    }
+
+    fn urgency_of(&self, call: CallId) -> Urgency {
+        match self.list.is_awaited(call) {
+            true => Urgency::User,
+            false => Urgency::Nobody,
         }
     }
 
@@ -140,22 +148,24 @@ impl Calls {
             }
         }
         // Calls that still hold a 401 need a refresh by this vault, because no other vault has stored a newer token.
-        for selector in self.list.held() {
+        for call in self.list.held() {
             if !ctx.is_in_doubt() {
-                self.await_refresh_of_held(ctx, tokens, selector);
+                self.await_refresh_of_held(ctx, tokens, call);
             }
         }
     }
 
-    /// Starts a refresh for calls that have received a 401. If no refresh is possible, their pages get the responses
+    /// Starts a refresh for a call that has received a 401. If no refresh is possible, their pages get the responses
     /// with the 401.
     fn await_refresh_of_held(
         &mut self,
         ctx: &mut Context,
         tokens: &mut Tokens,
-        selector: TokenSelector,
+        call: CallId,
     ) {
-        let Err(error) = tokens.await_refresh_of(ctx, selector) else {
+        let selector = self.list.selector_of(call);
+        let urgency = self.urgency_of(call);
+        let Err(error) = tokens.await_refresh_of(ctx, selector, urgency) else {
             return;
         };
         let dpop = &mut tokens.dpop;
@@ -189,6 +199,10 @@ impl Calls {
         call: CallId,
         head: &ResponseHead,
     ) {
+        let selector = self.list.selector_of(call);
+        if let Some(known) = self.list.calls.iter().find(|c| c.call == call) {
+            ctx.line.answered(ctx.now.monotonic, known.exchange());
+        }
         match self.classify(ctx, &mut tokens.refresh, &mut tokens.dpop, call, head) {
             CallOutcome::Done => {}
             CallOutcome::Repeat => self.send_or_wait(ctx, tokens, call),
@@ -198,10 +212,11 @@ impl Calls {
             CallOutcome::Renew(selector) => {
                 if tokens.refresh.admits_401(&ctx.now) {
                     // If no refresh is possible, the next call says why.
-                    let _ = tokens.await_refresh_of(ctx, selector);
+                    let _ = tokens.await_refresh_of(ctx, selector, Urgency::Nobody);
                 }
             }
         }
+        tokens.refresh_behind(ctx, selector, head.status);
     }
 
     /// Holds a response with a 401 back until a refresh has ended, or delivers the response if no refresh may begin.
@@ -228,7 +243,7 @@ impl Calls {
         if is_renewed {
             return self.send_or_refresh(ctx, tokens, call);
         }
-        self.await_refresh_of_held(ctx, tokens, selector);
+        self.await_refresh_of_held(ctx, tokens, call);
     }
 
     /// Checks a request. Returns a call that waits for a token.
@@ -257,6 +272,7 @@ impl Calls {
         admitted.is_kept_alive = request.keepalive && body == Body::Replayable;
         admitted.is_upload = !request.background && can_have_body;
         admitted.is_media = request.is_media;
+        admitted.is_poll = request.is_poll;
         Ok(admitted)
     }
 
@@ -335,6 +351,7 @@ impl Calls {
             "call_sent"
         };
         known.stage = CallStage::Sent { generation };
+        known.sent = ctx.now.monotonic;
         let detail = is_inspected.then(|| known.allowed.description());
         ctx.outputs.push(Output::Call {
             call,

@@ -6,6 +6,7 @@ use crate::api_warnings::ApiWarnings;
 use crate::call_list::socket::Socket;
 use crate::context::Context;
 use crate::io::{Body, CallId, Output, PortId, RequestId};
+use crate::line::Exchange;
 use crate::message::message;
 use rules::base::clock::Millis;
 use rules::base::error::{Code, Error, Result};
@@ -41,6 +42,10 @@ pub(crate) struct Call {
     pub(crate) is_upload: bool,
     /// True if the response is for an element of the page: see [`crate::message::FetchRequest::is_media`].
     pub(crate) is_media: bool,
+    /// True if the app has marked the call as one that no user waits for.
+    pub(crate) is_poll: bool,
+    /// The monotonic time at which the call was sent.
+    pub(crate) sent: Millis,
     /// The time at which the call ends, if its page has gone. No message goes to that page.
     pub(crate) ends_at: Option<Millis>,
     /// The socket to open, if the call is not a request.
@@ -94,9 +99,22 @@ impl Call {
             is_kept_alive: false,
             is_upload: false,
             is_media: false,
+            is_poll: false,
+            sent: Millis::ZERO,
             ends_at: None,
             socket,
             proven: ProvenRequest::default(),
+        }
+    }
+}
+
+impl Call {
+    /// Returns what the end of the call says about the line. A service worker or a cache can have the response.
+    pub(crate) fn exchange(&self) -> Exchange<'_> {
+        Exchange {
+            url: self.allowed.url(),
+            began: self.sent,
+            is_proof: false,
         }
     }
 }
@@ -160,11 +178,16 @@ impl CallList {
         self.calls.iter().any(|c| c.call == call && can_go(c))
     }
 
-    /// Returns the selectors of the tokens that calls with a 401 need.
-    pub(crate) fn held(&self) -> Vec<TokenSelector> {
+    /// Returns the calls that have received a 401.
+    pub(crate) fn held(&self) -> Vec<CallId> {
         let is_held = |c: &Call| matches!(c.stage, CallStage::Held { .. });
         let held = self.calls.iter().filter(|c| is_held(c));
-        held.map(|c| c.allowed.token_selector()).collect()
+        held.map(|c| c.call).collect()
+    }
+
+    /// Returns true if a user waits for the call.
+    pub(crate) fn is_awaited(&self, call: CallId) -> bool {
+        self.calls.iter().any(|c| c.call == call && !c.is_poll)
     }
 
     /// Records that the response of a call, a 401, is held back until a refresh has ended.
@@ -188,6 +211,10 @@ impl CallList {
         let Some(known) = self.forget(call) else {
             return;
         };
+        if matches!(known.stage, CallStage::Sent { .. }) {
+            let doubt = ctx.line.failed(ctx.now.monotonic, known.exchange());
+            ctx.report_doubt(doubt);
+        }
         if !matches!(known.stage, CallStage::Delivered) && known.ends_at.is_none() {
             let text = message("network_error").number("id", known.id.0).finish();
             ctx.post(known.port, text);

@@ -7,6 +7,7 @@ use rules::prelude::*;
 
 use crate::config::Config;
 use crate::io::{CallId, OpId, Output, PortId, RequestId};
+use crate::line::{Doubt, Exchange, Line};
 use crate::message::{self, message};
 use rules::base::clock::{Instant, Millis, UnixMillis};
 use rules::base::entropy::Entropy;
@@ -50,11 +51,12 @@ pub(super) struct Context {
     /// The provider's time minus the device's time, in milliseconds; 0 if the vault could not read the provider's
     /// `Date` header.
     pub(super) clock_offset: i64,
+    pub(super) line: Line,
     shown_warnings: Vec<Code>,
     operations: List<Operation>,
     last_op: OpId,
-    /// The time that the operation took that ended last.
-    took: Millis,
+    /// The operation that ended last.
+    ended: Option<Box<Operation>>,
 }
 
 /// An operation that the host performs.
@@ -65,6 +67,10 @@ struct Operation {
     /// The time at which the vault stops waiting for the operation: a provider or store that hangs must not block a
     /// page.
     deadline: Option<Millis>,
+    /// The URL, if the operation is a request.
+    url: Option<String>,
+    /// True if neither a cache nor a service worker can have the response to the request.
+    is_proof: bool,
 }
 
 /// The purpose of an operation.
@@ -74,6 +80,8 @@ pub(super) enum Purpose {
     Keys,
     /// Checks, for a refresh, that the provider can be reached, by an uncached request for its metadata or keys.
     Probe,
+    /// Checks, before a refresh token is sent, that the line works: see [`crate::line`].
+    ProveLine,
     /// Checks, for a login, that the provider can be reached, after a pushed authorization request got no readable
     /// response.
     ProbeForLogin,
@@ -105,6 +113,11 @@ impl Purpose {
     const fn brings_tokens(self) -> bool {
         matches!(self, Self::Exchange | Self::Refresh | Self::PollDevice)
     }
+
+    /// Returns true if the URL of the request contains a nonce.
+    const fn is_probe(self) -> bool {
+        matches!(self, Self::Probe | Self::ProbeForLogin | Self::ProveLine)
+    }
 }
 
 impl Context {
@@ -127,10 +140,11 @@ impl Context {
             framed: Vec::new(),
             fingerprint_salt,
             clock_offset: 0,
+            line: Line::default(),
             shown_warnings: Vec::new(),
             operations: Vec::new(),
             last_op: OpId(0),
-            took: Millis::ZERO,
+            ended: None,
         }
     }
 
@@ -162,13 +176,19 @@ impl Context {
 
     pub(super) fn begin_operation(&mut self, purpose: Purpose, deadline: Option<Millis>) -> OpId {
         self.last_op = self.last_op.next();
+        self.add_operation(self.last_op, purpose, deadline);
+        self.last_op
+    }
+
+    fn add_operation(&mut self, op: OpId, purpose: Purpose, deadline: Option<Millis>) {
         self.operations.push(Box::new(Operation {
-            op: self.last_op,
+            op,
             purpose,
             began: self.now.monotonic,
             deadline,
+            url: None,
+            is_proof: false,
         }));
-        self.last_op
     }
 
     fn deadline(&self, purpose: Purpose) -> Option<Millis> {
@@ -187,20 +207,15 @@ impl Context {
 
     /// Adds an operation that has ended to the operations in flight again, with the same number and a new deadline.
     pub(super) fn resume_operation(&mut self, op: OpId, purpose: Purpose) {
-        let deadline = self.deadline(purpose);
-        self.operations.push(Box::new(Operation {
-            op,
-            purpose,
-            began: self.now.monotonic,
-            deadline,
-        }));
+        self.add_operation(op, purpose, self.deadline(purpose));
     }
 
     /// Ends an operation and returns its purpose. Returns `None` if the operation has already ended, or never began.
     pub(super) fn finish_operation(&mut self, op: OpId) -> Option<Purpose> {
         let operation = list::take(&mut self.operations, |o| o.op == op)?;
-        self.took = self.now.monotonic.saturating_sub(operation.began);
-        Some(operation.purpose)
+        let purpose = operation.purpose;
+        self.ended = Some(operation);
+        Some(purpose)
     }
 
     /// Returns the operation that began last.
@@ -212,10 +227,9 @@ impl Context {
     pub(super) fn expire_operation(&mut self) -> Option<(OpId, Purpose)> {
         let now = self.now.monotonic;
         let is_over = |o: &Operation| o.deadline.is_some_and(|at| at <= now);
-        let Operation {
-            op, purpose, began, ..
-        } = *list::take(&mut self.operations, is_over)?;
-        self.took = now.saturating_sub(began);
+        let operation = list::take(&mut self.operations, is_over)?;
+        let Operation { op, purpose, .. } = *operation;
+        self.ended = Some(operation);
         self.outputs.push(Output::Cancel { op });
         Some((op, purpose))
     }
@@ -229,7 +243,9 @@ impl Context {
 
     /// Returns true if the operation that has just ended failed for a reason that may be over already.
     pub(super) fn may_be_brief(&self, outcome: &Outcome) -> bool {
-        outcome.may_be_brief(self.took, self.config.flow.request_timeout)
+        let ended = self.ended.as_ref();
+        let took = ended.map_or(Millis::ZERO, |o| self.now.monotonic.saturating_sub(o.began));
+        outcome.may_be_brief(took, self.config.flow.request_timeout)
     }
 
     /// Returns true if an operation of this kind is in flight.
@@ -246,13 +262,56 @@ impl Context {
     /// Sends a request to the provider.
     pub(super) fn send(&mut self, purpose: Purpose, request: HttpRequest) -> OpId {
         let op = self.begin_limited(purpose);
-        self.outputs.push(Output::Send { op, request });
+        self.send_as(op, request);
         op
+    }
+
+    /// Sends a request to the provider for an operation that has begun.
+    pub(super) fn send_as(&mut self, op: OpId, request: HttpRequest) {
+        if let Some(operation) = list::find(&mut self.operations, |o| o.op == op) {
+            operation.url = Some(request.url.clone());
+            operation.is_proof = request.method() == "POST" || operation.purpose.is_probe();
+        }
+        self.outputs.push(Output::Send { op, request });
     }
 
     /// Sends a GET request to the provider. The host does not accept a cached response without validation.
     pub(super) fn get(&mut self, purpose: Purpose, url: String) -> OpId {
         self.send(purpose, HttpRequest::get(url))
+    }
+
+    // The line.
+
+    /// Records what the end of the last operation says about the line.
+    pub(super) fn observe_line(&mut self, outcome: &Outcome) {
+        let Some(operation) = &self.ended else {
+            return;
+        };
+        let Some(url) = &operation.url else {
+            return;
+        };
+        let exchange = Exchange {
+            url,
+            began: operation.began,
+            is_proof: operation.is_proof,
+        };
+        let now = self.now.monotonic;
+        match outcome {
+            Outcome::Reply(_) => self.line.answered(now, exchange),
+            Outcome::Failed | Outcome::Opaque => {
+                let doubt = self.line.failed(now, exchange);
+                self.report_doubt(doubt);
+            }
+            // Nothing was sent.
+            Outcome::KeyLost => {}
+        }
+    }
+
+    /// Reports a doubt about the line to the inspectors.
+    pub(super) fn report_doubt(&mut self, doubt: Option<Doubt>) {
+        if let Some(doubt) = doubt {
+            self.trace("line_doubted", Some(doubt.as_str()));
+        }
     }
 
     // Messages to pages.

@@ -177,7 +177,7 @@ impl Dpop {
         request.proof = Some(proof);
         let op = sent.op;
         self.sent.push(sent);
-        ctx.outputs.push(Output::Send { op, request });
+        ctx.send_as(op, request);
     }
 }
 

@@ -103,6 +103,7 @@
 //! - `dpop`: proofs of possession of the DPoP keys of tokens.
 //! - `escrow`: the key that encrypts stored sessions, if a service worker holds the key.
 //! - `hints`: messages between vaults about sign-outs and sign-ins, and the end of an outdated vault.
+//! - `line`: when the network may last have changed, and when a server last answered.
 //! - `context`: configuration, time, session, connected pages, operations in flight.
 //! - `message`: the messages between page and vault. `io`: inputs and outputs.
 //! - `config`: the configuration.
@@ -120,6 +121,7 @@ mod escrow;
 mod hints;
 mod inspector;
 mod io;
+mod line;
 mod login;
 mod message;
 mod pages;
@@ -210,12 +212,16 @@ impl Vault {
     /// Handles an event that occurred at `now`.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.ctx.now = now;
+        let is_beating = self.is_beating();
+        let doubt = self.ctx.line.input_arrived(now, is_beating);
+        self.ctx.report_doubt(doubt);
         self.tokens.persistence.begin(&mut self.ctx);
         // control: limits_apply_at_every_input
         self.enforce_limits();
         self.record_uploads();
         self.route(input);
         let Self { ctx, tokens, .. } = self;
+        tokens.prove_line(ctx);
         tokens.provider.check_pin(ctx);
         self.expiry_warning.update(ctx);
         let may_stop = tokens.persistence.is_up_to_date(ctx);
@@ -288,6 +294,8 @@ impl Vault {
             (_, None) => {}
             (Input::Responded { outcome, .. }, Some(purpose)) => {
                 ctx.record_server_time(purpose, &outcome);
+                ctx.observe_line(&outcome);
+                tokens.provider.observe(purpose, &outcome);
                 if !self.is_proven_again(op, purpose, &outcome) {
                     self.on_response(op, purpose, &outcome);
                 }
@@ -336,6 +344,10 @@ impl Vault {
         let Self { ctx, tokens, .. } = self;
         let mut next = tokens.refresh.due().unwrap_or(Millis::MAX);
         let mut consider = |at: Millis| next = next.min(at);
+        tokens.refresh.proof_due(ctx, &tokens.provider).map(&mut consider);
+        if self.is_beating() {
+            ctx.line.beat_due().map(&mut consider);
+        }
         tokens.persistence.due(ctx).map(&mut consider);
         self.escrow.due(ctx).map(&mut consider);
         tokens.provider.pin.due().map(&mut consider);
@@ -360,6 +372,11 @@ impl Vault {
         self.logins.for_each_deadline(&mut consider);
         self.calls.list.for_each_deadline(&mut consider);
         (next != Millis::MAX).then_some(next)
+    }
+
+    /// Returns true if the vault asks for a tick in each minute, so that it notices that the device has slept.
+    fn is_beating(&self) -> bool {
+        self.ctx.session.is_some() && !self.ctx.ports.is_empty()
     }
 
     // Pages.
@@ -510,6 +527,10 @@ impl Vault {
     /// Handles the response to a request to the provider, unless pinned metadata may be to blame for it: see [`pin`].
     fn on_response(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) {
         let Self { ctx, tokens, .. } = self;
+        if purpose == Purpose::ProveLine {
+            let step = tokens.refresh.on_line_probe(ctx, outcome);
+            return self.advance_refresh(step);
+        }
         match tokens.provider.judge(ctx, (op, purpose), outcome) {
             Verdict::Held => {}
             Verdict::Unconfirmed => {
@@ -627,6 +648,8 @@ impl Vault {
     }
 
     fn woke(&mut self) {
+        let doubt = self.ctx.line.page_reported(self.ctx.now.monotonic);
+        self.ctx.report_doubt(doubt);
         self.escrow.record_presence(&mut self.ctx);
         self.tokens.refresh.schedule.retry_soon();
         self.tick();
@@ -635,6 +658,7 @@ impl Vault {
     fn tick(&mut self) {
         let now = self.ctx.now;
         while let Some((op, purpose)) = self.ctx.expire_operation() {
+            self.ctx.observe_line(&Outcome::Failed);
             self.is_proven_again(op, purpose, &Outcome::Failed);
             self.on_response(op, purpose, &Outcome::Failed);
         }
@@ -655,6 +679,9 @@ impl Vault {
                 }
                 None => tokens.start_refresh_of(ctx, tokens.refresh.targets.selected),
             }
+        }
+        if let Some(selector) = tokens.refresh.take_following(ctx, false) {
+            tokens.start_refresh_of(ctx, selector);
         }
         let is_needed =
             |session: &Session| session.is_stale(&now) && session.is_renewed_ahead(&now);
@@ -1041,6 +1068,7 @@ impl Vault {
         } = self;
         match step {
             RefreshStep::GiveUp(error) => {
+                tokens.refresh.calls_given_up();
                 calls.give_up_all(ctx, &mut tokens.dpop, GiveUpReason::NoToken, &error);
             }
             RefreshStep::TargetRefused(TargetRefusal {

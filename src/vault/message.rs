@@ -87,6 +87,8 @@ pub(super) struct FetchRequest {
     pub background: bool,
     /// True if the request continues when its page has gone.
     pub keepalive: bool,
+    /// True if the app has marked the request as one that no user waits for.
+    pub is_poll: bool,
     /// True if an element of the page causes the request. `url` is then an address on the app's origin, and `method` is
     /// `GET`.
     pub is_media: bool,
@@ -381,13 +383,15 @@ impl Members<'_> {
         }
         self.text(CACHE);
         let is_media = self.flag("media");
+        let background = self.flag("background");
         let method = self.required("method");
         self.are_sound &= !is_media || method == "GET";
         FetchRequest {
             url: self.required("url"),
             method,
             // Content that a user did not ask for can contain an image.
-            background: self.flag("background") || is_media,
+            background: background || is_media,
+            is_poll: background && !is_media && !self.flag("awaited"),
             keepalive: keepalive && !is_media,
             is_media,
             members: core::mem::take(self.object),

@@ -12,6 +12,7 @@ use rules::base::error::{Code, Result};
 use rules::base::http::Outcome;
 use rules::codec::base64url;
 use rules::codec::form::with_query;
+use rules::codec::url;
 use rules::oauth::jwks::Jwks;
 use rules::oauth::metadata::{self, Metadata, Search};
 use rules::prelude::*;
@@ -31,6 +32,9 @@ pub(super) struct Provider {
     /// The purposes of requests that were repeated, and have not ended.
     repeated: Vec<Purpose>,
     pub(super) pin: Pin,
+    /// True if the vault could read a response to a GET of the metadata, the keys or a probe. Some providers of plain OAuth
+    /// never send one that it can read.
+    answers: bool,
 }
 
 impl Provider {
@@ -46,6 +50,7 @@ impl Provider {
             keys: None,
             repeated: Vec::new(),
             pin: Pin::new(pinned),
+            answers: false,
         }
     }
 }
@@ -165,13 +170,38 @@ impl Provider {
         }
     }
 
+    /// Records the end of a request.
+    pub(super) fn observe(&mut self, purpose: Purpose, outcome: &Outcome) {
+        use Purpose::{Keys, Metadata, ProbeForLogin, ProveLine};
+        let is_document = matches!(purpose, Metadata | Keys | Purpose::Probe | ProbeForLogin | ProveLine);
+        self.answers |= is_document && matches!(outcome, Outcome::Reply(_));
+    }
+
+    /// Returns true if a probe can get a response that the vault can read.
+    pub(super) const fn can_be_probed(&self) -> bool {
+        self.answers
+    }
+
     /// Sends a request that shows if the provider can be reached. The URL contains a nonce, so that no cache, service
     /// worker or CDN can have a response to this request.
     pub(super) fn send_probe(&self, ctx: &mut Context, purpose: Purpose) -> OpId {
         let nonce = base64url::encode(&ctx.random::<12>());
         // control: probe_bypasses_caches
-        let url = with_query(&self.metadata_url, &nonce);
+        let url = with_query(self.probe_url(), &nonce);
         ctx.get(purpose, url)
+    }
+
+    /// Returns the URL of the metadata or the keys. The one on the token endpoint's origin comes first, because the next
+    /// request to the token endpoint can then use the same connection.
+    fn probe_url(&self) -> &str {
+        let is_near = |metadata: &&Metadata| {
+            let token = url::origin(&metadata.token_endpoint);
+            url::origin(&self.metadata_url) != token && url::origin(&metadata.jwks_uri) == token
+        };
+        match self.metadata.as_deref().filter(is_near) {
+            Some(metadata) => &metadata.jwks_uri,
+            None => &self.metadata_url,
+        }
     }
 
     /// Repeats the request for the metadata or the keys once, if it failed for a reason that may be over already. Returns

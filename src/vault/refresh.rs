@@ -2,6 +2,9 @@
 //! verified → successor persisted → adopted → waiting calls released → pages notified. `Vault::advance_refresh` is this
 //! sequence, and this file contains its steps. The successor is the refresh token in the response.
 //!
+//! Before a refresh token is sent, the vault sees that the line is quiet and works: [`Refresh::prove`]. A refresh that waits
+//! for this has sent nothing, holds no lock, and ends without a trace if it is no longer needed.
+//!
 //! A refresh token is not sent again after its successor has arrived. The vault needs no list of consumed tokens for
 //! this rule: a refresh starts only from [`RefreshStage::Idle`], and after a successor has arrived, no refresh starts
 //! before that successor has replaced the token that was sent. If no response arrives, the same token is sent again.
@@ -22,7 +25,7 @@ use rules::oauth::identity::Identity;
 use rules::oauth::refresh_policy::{self, RefreshOutcome, Schedule};
 use rules::oauth::token_endpoint::TokenSet;
 use rules::prelude::*;
-use rules::session::EndReason;
+use rules::session::{EndReason, Session};
 use rules::session::provider_errors;
 
 /// The state of the refresh.
@@ -49,6 +52,19 @@ pub(super) struct Refresh {
     /// The number of 401 responses since `for_401_since` that asked for a refresh while none was in flight.
     for_401: u32,
     for_401_since: Instant,
+    /// True if the refresh token was sent, and no readable response has followed. The provider may have consumed it.
+    may_be_spent: bool,
+    /// True if a call of a user waits for this refresh.
+    is_awaited: bool,
+    /// The time for which users' calls have waited for a quiet line.
+    waited: Millis,
+    /// The time since which a user's call waits for a quiet line.
+    waits_since: Option<Millis>,
+    /// The access token that a call has used shortly before it expires, and the time at which its refresh begins if no
+    /// response arrives earlier.
+    follows: Option<(TokenSelector, Millis)>,
+    /// The number of probes in a row that got no answer, and the time at which the first of them ended.
+    unanswered: (u32, Millis),
     /// True while a probe is in flight. After a refresh without a readable response, a probe shows if the provider can
     /// be reached.
     is_probing: bool,
@@ -65,12 +81,44 @@ pub(super) struct Refresh {
 const MAX_FOR_401: u32 = 5;
 const WINDOW: Millis = Millis::from_secs(10);
 
+/// How long calls wait for a quiet line, after a sign that the line may have changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// No user waits: the refresh is for a timer, a poll of the app, or a token that is still valid.
+    Nobody,
+    /// A user waits for the response to a call.
+    User,
+}
+
+/// The time without a doubt after which the line is quiet. The first value applies to short access tokens, the second one
+/// to those that live for half an hour or longer.
+const QUIET_FOR_NOBODY: (Millis, Millis) = (Millis::from_secs(20), Millis::from_secs(30));
+const QUIET_FOR_USER: (Millis, Millis) = (Millis::from_secs(3), Millis::from_secs(5));
+/// The longest time for which a user's call waits for a quiet line, however often there is a new doubt.
+const LONGEST_QUIET: Millis = Millis::from_secs(5);
+/// The time for which an answer counts before a refresh token is repeated whose response was lost.
+const PROOF_OF_REPEAT: Millis = Millis::from_secs(2);
+/// The number of probes without an answer after which a refresh needs none, if another server answers.
+const MAX_UNANSWERED: u32 = 3;
+/// A refresh that follows a call begins at the latest after this time.
+const LONGEST_FOLLOWING: Millis = Millis::from_secs(5);
+
+/// The next step of a refresh that waits to be sent.
+enum ProofStep {
+    Send,
+    /// The refresh waits until this time. A doubt may postpone it.
+    WaitUntil(Millis),
+    Probe,
+}
+
 #[derive(Default)]
 enum RefreshStage {
     #[default]
     Idle,
     /// Waits for the provider's metadata or keys. A session that was restored from the store does not contain them.
     NeedsProvider,
+    /// Waits until the line is quiet, or for the response to a probe. Nothing was sent.
+    Proving,
     /// Waits for the lock, to refresh the tokens of this generation.
     Queued(u64),
     Sent(OpId, Instant),
@@ -92,8 +140,10 @@ pub(super) struct Refreshed {
 /// The result of an attempt to start a refresh.
 #[derive(Clone, Copy)]
 pub(super) enum RefreshStart {
-    /// No refresh can start at this time.
+    /// The refresh does not continue now.
     No,
+    /// The next step is [`Refresh::prove`].
+    Prove,
     /// The request can be sent.
     Send,
     /// The request can be sent after this vault has acquired the lock.
@@ -173,8 +223,19 @@ impl Refresh {
     /// Returns the error for the calls that have waited long enough for the refresh in flight. Returns `None` if no
     /// refresh is in flight.
     pub(super) fn stop_waiting(&mut self, ctx: &Context) -> Option<Error> {
+        if !self.is_in_flight() {
+            return None;
+        }
         self.waited_until = None;
-        self.is_in_flight().then(|| self.no_new_token(ctx))
+        self.calls_given_up();
+        Some(self.no_new_token(ctx))
+    }
+
+    /// Records that no call waits for the refresh any longer.
+    pub(super) const fn calls_given_up(&mut self) {
+        self.is_awaited = false;
+        self.waited = Millis::ZERO;
+        self.waits_since = None;
     }
 
     /// Returns true if a call that received a 401 may begin a refresh, or wait for the one in flight.
@@ -266,16 +327,17 @@ impl Refresh {
         provider.token_url().clone_into(&mut self.provider_url);
         self.rejection = None;
         self.unexplained = None;
-        if !ctx.stores_sessions() {
-            return RefreshStart::Send;
-        }
         // The attempt begins here also if its request is never sent.
         self.schedule.began(&ctx.now);
+        if !ctx.stores_sessions() {
+            self.stage = RefreshStage::Proving;
+            return RefreshStart::Prove;
+        }
         self.stage = RefreshStage::NeedsProvider;
         // If the worker dies after the response arrived and before the successor is stored, the successor is lost.
         // Metadata and keys are fetched before the request, so that the time between these two events is short.
         if provider.need_metadata(ctx) && provider.need_keys(ctx) {
-            return self.queue(ctx);
+            return self.ready(ctx);
         }
         RefreshStart::No
     }
@@ -283,23 +345,178 @@ impl Refresh {
     /// Continues a refresh that waited for metadata.
     pub(super) fn resume(&mut self, ctx: &mut Context, provider: &Provider) -> RefreshStart {
         if ctx.stores_sessions() && self.needs_provider() && provider.need_keys(ctx) {
-            return self.queue(ctx);
+            return self.ready(ctx);
         }
         RefreshStart::No
     }
 
     /// Continues a refresh that waited for keys, even if the keys could not be fetched. In that case they are requested
     /// again when the refresh returns an ID token.
-    pub(super) fn queue(&mut self, ctx: &Context) -> RefreshStart {
-        if ctx.stores_sessions()
-            && self.needs_provider()
-            && let Some(session) = &ctx.session
-        {
-            self.stage = RefreshStage::Queued(session.generation());
-            return RefreshStart::Lock;
+    pub(super) fn ready(&mut self, ctx: &Context) -> RefreshStart {
+        if ctx.stores_sessions() && self.needs_provider() {
+            self.stage = RefreshStage::Proving;
+            return RefreshStart::Prove;
         }
         RefreshStart::No
     }
+
+    // The proof of the line.
+
+    /// Decides on the next step of a refresh that waits until the line is quiet and works. Sends a probe if one is needed.
+    pub(super) fn prove(&mut self, ctx: &mut Context, provider: &Provider) -> RefreshStart {
+        if !matches!(self.stage, RefreshStage::Proving) {
+            return RefreshStart::No;
+        }
+        let now = ctx.now.monotonic;
+        let step = self.proof_step(ctx, provider);
+        if !matches!(step, ProofStep::WaitUntil(_)) {
+            if let Some(since) = self.waits_since.take() {
+                self.waited = self.waited + now.saturating_sub(since);
+            }
+        } else if self.is_awaited {
+            self.waits_since.get_or_insert(now);
+        }
+        match step {
+            ProofStep::WaitUntil(_) => RefreshStart::No,
+            ProofStep::Probe => {
+                if !ctx.is_in_flight(Purpose::Probe) && !ctx.is_in_flight(Purpose::ProveLine) {
+                    ctx.trace("line_probed", None);
+                    provider.send_probe(ctx, Purpose::ProveLine);
+                }
+                RefreshStart::No
+            }
+            ProofStep::Send if ctx.stores_sessions() => {
+                let generation = ctx.session.as_deref().map_or(0, Session::generation);
+                self.stage = RefreshStage::Queued(generation);
+                RefreshStart::Lock
+            }
+            ProofStep::Send => RefreshStart::Send,
+        }
+    }
+
+    fn proof_step(&self, ctx: &Context, provider: &Provider) -> ProofStep {
+        let (line, now) = (&ctx.line, ctx.now.monotonic);
+        let (unanswered, since) = self.unanswered;
+        let is_blocked = unanswered >= MAX_UNANSWERED && line.has_answered_since(since);
+        let needs_probe = provider.can_be_probed() && !is_blocked;
+        if self.may_be_spent {
+            // The token is at risk already, and a provider that accepts it again does so for a short time only.
+            let is_proven = line.is_proven_within(PROOF_OF_REPEAT, now);
+            return match needs_probe && !is_proven {
+                true => ProofStep::Probe,
+                false => ProofStep::Send,
+            };
+        }
+        match self.quiet_at(ctx) {
+            Some(at) if now < at => ProofStep::WaitUntil(at),
+            // control: refresh_token_waits_for_a_proof
+            _ if needs_probe && !line.is_proven() => ProofStep::Probe,
+            _ => ProofStep::Send,
+        }
+    }
+
+    /// Returns the time at which the line is quiet enough for this refresh, unless there is another doubt. Returns `None`
+    /// if there was no doubt.
+    fn quiet_at(&self, ctx: &Context) -> Option<Millis> {
+        let doubted = ctx.line.doubted()?;
+        let is_long = ctx.session.as_deref().is_some_and(Session::has_long_token);
+        let of = |(short, long)| doubted + if is_long { long } else { short };
+        if !self.is_awaited {
+            return Some(of(QUIET_FOR_NOBODY));
+        }
+        let since = self.waits_since.unwrap_or(ctx.now.monotonic);
+        let longest = since + LONGEST_QUIET.saturating_sub(self.waited);
+        // control: user_waits_five_seconds_for_quiet
+        Some(of(QUIET_FOR_USER).min(longest))
+    }
+
+    /// Returns the time of the next step of a refresh that waits for a quiet line.
+    pub(super) fn proof_due(&self, ctx: &Context, provider: &Provider) -> Option<Millis> {
+        if !matches!(self.stage, RefreshStage::Proving) {
+            return self.follows.map(|(_, at)| at);
+        }
+        match self.proof_step(ctx, provider) {
+            ProofStep::WaitUntil(at) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// Handles the end of a probe that [`Self::prove`] has sent. Any response shows that the line works.
+    pub(super) fn on_line_probe(&mut self, ctx: &mut Context, outcome: &Outcome) -> RefreshStep {
+        let is_waiting = matches!(self.stage, RefreshStage::Proving);
+        match outcome {
+            Outcome::Reply(reply) => {
+                self.unanswered.0 = 0;
+                let asks_to_wait = matches!(reply.status, 429 | 503);
+                let Some(wait) = reply.retry_after.filter(|_| asks_to_wait && is_waiting) else {
+                    return RefreshStep::Wait;
+                };
+                self.stage = RefreshStage::Idle;
+                self.schedule.told_to_wait(&ctx.now, wait);
+                self.postponed(ctx, msg!("the provider asks to wait"))
+            }
+            _ => {
+                if self.unanswered.0 == 0 {
+                    self.unanswered.1 = ctx.now.monotonic;
+                }
+                self.unanswered.0 += 1;
+                if !is_waiting {
+                    return RefreshStep::Wait;
+                }
+                // The attempt has failed, but has spent nothing.
+                self.stage = RefreshStage::Idle;
+                let step = self.failed(ctx, msg!("a probe got no response"));
+                self.schedule.unavailable();
+                step
+            }
+        }
+    }
+
+    /// Records that a call waits for this refresh.
+    pub(super) fn await_for(&mut self, ctx: &Context, urgency: Urgency) {
+        let now = ctx.now.monotonic;
+        let limit = now + ctx.config.flow.request_timeout;
+        if urgency == Urgency::User {
+            self.is_awaited = true;
+        }
+        // While nothing is sent, the refresh may wait for longer than a call does.
+        if matches!(self.stage, RefreshStage::Proving) {
+            match urgency {
+                Urgency::User => self.waited_until = Some(limit),
+                Urgency::Nobody => {
+                    self.waited_until.get_or_insert(limit);
+                }
+            }
+        }
+    }
+
+    /// Records that a call uses an access token that is about to expire. Its refresh follows the next response of an API.
+    pub(super) fn follow_call(&mut self, ctx: &Context, selector: TokenSelector) {
+        let at = ctx.now.monotonic + LONGEST_FOLLOWING;
+        self.follows.get_or_insert((selector, at));
+    }
+
+    /// Returns the access token whose refresh follows a call, if that refresh is to begin now. `has_response` is true if a
+    /// response of an API has arrived.
+    pub(super) fn take_following(
+        &mut self,
+        ctx: &Context,
+        has_response: bool,
+    ) -> Option<TokenSelector> {
+        let is_due = |at: Millis| has_response || at <= ctx.now.monotonic;
+        let (selector, _) = self.follows.take_if(|(_, at)| is_due(*at))?;
+        let session = ctx.session.as_deref()?;
+        session
+            .is_stale_of(selector, &ctx.now)
+            .then_some(selector)
+    }
+
+    /// Returns true if a response has arrived on a line on which a refresh that no user waits for may start.
+    pub(super) fn may_follow(&self, ctx: &Context) -> bool {
+        !self.is_in_flight() && self.quiet_at(ctx).is_none_or(|at| at <= ctx.now.monotonic)
+    }
+
+    // The request.
 
     /// Postpones a refresh that waits for metadata, keys or the lock, after the metadata could not be fetched or the
     /// lock was not granted. `is_outage` is true if the provider is down.
@@ -323,11 +540,12 @@ impl Refresh {
     /// Sends the refresh request. Returns false if the request cannot be sent or is no longer needed. If another vault
     /// has stored a successor, `Tokens::merge` has already abandoned this refresh.
     pub(super) fn send(&mut self, ctx: &mut Context, provider: &Provider, dpop: &mut Dpop) -> bool {
-        let queued = if ctx.stores_sessions() {
-            core::mem::take(&mut self.stage)
-        } else {
-            RefreshStage::Idle
-        };
+        if !matches!(self.proof_step(ctx, provider), ProofStep::Send) {
+            // There was another doubt, or the proof is too old: the lock was not granted for a long time.
+            self.stage = RefreshStage::Proving;
+            return false;
+        }
+        let queued = core::mem::take(&mut self.stage);
         let (Some(session), Some(metadata)) = (&ctx.session, &provider.metadata) else {
             return false;
         };
@@ -344,6 +562,7 @@ impl Refresh {
         }
         self.schedule.began(&ctx.now);
         self.schedule.started();
+        self.may_be_spent = true;
         let key = dpop::key_of_session(session);
         let op = dpop.send_proven(ctx, Purpose::Refresh, request, key);
         self.stage = RefreshStage::Sent(op, ctx.now);
@@ -389,6 +608,7 @@ impl Refresh {
             _ => return self.on_detached_response(op, result),
         };
         self.stage = RefreshStage::Idle;
+        self.may_be_spent = matches!(outcome, Outcome::Failed | Outcome::Opaque);
         if matches!(outcome, Outcome::KeyLost) {
             return RefreshStep::KeyLost;
         }
@@ -669,6 +889,8 @@ impl Refresh {
             return RefreshStep::Unused(tokens);
         };
         let has_access_token = tokens.has_access_token();
+        self.calls_given_up();
+        self.unanswered.0 = 0;
         self.targets.renew(session, tokens, user, requested);
         let selected = self.targets.selected;
         let is_valid = has_access_token && session.access_token_of(selected, &ctx.now).is_some();
@@ -703,7 +925,10 @@ impl Refresh {
         let stage = core::mem::take(&mut self.stage);
         self.abandon(ctx);
         match stage {
-            RefreshStage::Idle | RefreshStage::NeedsProvider | RefreshStage::Queued(_) => None,
+            RefreshStage::Idle
+            | RefreshStage::NeedsProvider
+            | RefreshStage::Proving
+            | RefreshStage::Queued(_) => None,
             RefreshStage::Sent(op, _) => {
                 self.to_revoke.push(op);
                 None

@@ -14,7 +14,7 @@ use crate::io::{OpId, Output};
 use crate::persistence::Persistence;
 use crate::persistence::lock::Lock;
 use crate::provider::Provider;
-use crate::refresh::{Refresh, RefreshStart, RefreshStep, Refreshed};
+use crate::refresh::{Refresh, RefreshStart, RefreshStep, Refreshed, Urgency};
 use crate::tokens::revocation::Revocations;
 use rules::Secret;
 use rules::base::clock::Instant;
@@ -67,10 +67,43 @@ impl Tokens {
         &mut self,
         ctx: &mut Context,
         selector: TokenSelector,
+        urgency: Urgency,
     ) -> Result<()> {
         self.refresh.prepare(ctx, selector)?;
+        self.refresh.await_for(ctx, urgency);
         self.begin_refresh(ctx);
+        self.prove_line(ctx);
         self.refresh.should_wait(ctx)
+    }
+
+    /// Starts a refresh behind the response of an API to a call with the token that `selector` names. So the token is
+    /// rarely needed when the device next wakes up, and the response shows that the line works. Only if no user waits for
+    /// a refresh, and the line is quiet.
+    pub(super) fn refresh_behind(
+        &mut self,
+        ctx: &mut Context,
+        selector: TokenSelector,
+        status: u16,
+    ) {
+        if let Some(selector) = self.refresh.take_following(ctx, true) {
+            return self.start_refresh_of(ctx, selector);
+        }
+        let Some(session) = ctx.session.as_deref() else {
+            return;
+        };
+        // The vaults of a store, and devices, do not refresh at the same time.
+        let salt = &ctx.fingerprint_salt;
+        let place = usize::try_from(session.generation()).unwrap_or_default() % salt.len();
+        let is_ripe = session.is_ripe(selector, &ctx.now, salt[place]);
+        if status < 400 && is_ripe && !ctx.is_in_doubt() && self.refresh.may_follow(ctx) {
+            self.start_refresh_of(ctx, selector);
+        }
+    }
+
+    /// Continues a refresh that waits until the line is quiet and works.
+    pub(super) fn prove_line(&mut self, ctx: &mut Context) {
+        let start = self.refresh.prove(ctx, &self.provider);
+        self.start(ctx, start);
     }
 
     fn begin_refresh(&mut self, ctx: &mut Context) {
@@ -81,6 +114,7 @@ impl Tokens {
     pub(super) fn start(&mut self, ctx: &mut Context, start: RefreshStart) {
         match start {
             RefreshStart::No => {}
+            RefreshStart::Prove => self.prove_line(ctx),
             RefreshStart::Send => self.send_refresh(ctx),
             // control: refresh_takes_the_lock
             RefreshStart::Lock => self.acquire_lock(ctx),
@@ -101,7 +135,7 @@ impl Tokens {
 
     /// Continues a refresh that waited for keys.
     pub(super) fn queue_refresh(&mut self, ctx: &mut Context) {
-        let start = self.refresh.queue(ctx);
+        let start = self.refresh.ready(ctx);
         self.start(ctx, start);
     }
 

@@ -130,6 +130,18 @@ impl Session {
         })
     }
 
+    /// Returns the lifetime of the access token that `selector` selects, and the time of its request. The lifetime is zero
+    /// if no such token was issued.
+    pub(super) fn span_of(&self, selector: TokenSelector) -> (Millis, Instant) {
+        match selector {
+            None => (self.lifetime(), self.requested),
+            Some(target) => match self.other(target) {
+                Some(other) => (other.expires_in, other.requested),
+                None => (Millis::ZERO, Instant::default()),
+            },
+        }
+    }
+
     /// Returns the generation in which the access token that `selector` selects was issued, or 0 if no such token was
     /// issued.
     #[must_use]

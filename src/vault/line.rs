@@ -1,0 +1,252 @@
+//! The line between this device and the network: when it may last have changed, and when a server last answered.
+//!
+//! A provider may replace a refresh token with each refresh. If the response is then lost, the session can end. Most
+//! responses are lost in the seconds after a device wakes up or its network changes, because further changes follow and
+//! each of them ends the requests in flight. The refresh therefore waits after a sign of a change (a doubt) until the line
+//! has been quiet for some time and a server has answered: see [`crate::refresh`]. This part knows nothing about refreshes.
+
+use rules::base::clock::{Instant, Millis};
+use rules::codec::url;
+use rules::prelude::*;
+
+/// The wall clock is this much further ahead after the device has slept, if its monotonic clock stands still in sleep.
+const NOTICED_SLEEP: Millis = Millis::from_secs(2);
+/// The longest time until the next input while a session and a page exist: the heartbeat.
+pub(crate) const HEARTBEAT: Millis = Millis::from_secs(60);
+/// The device has slept if no input has arrived for this time, although the vault asked for a tick after [`HEARTBEAT`].
+/// Browsers delay the timers of hidden pages by up to a minute.
+const MISSED_HEARTBEATS: Millis = Millis::from_secs(180);
+/// Reports of pages count at most once in this time.
+const REPORTS: Millis = Millis::from_secs(10);
+
+/// A sign that the line may have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// The device has slept.
+    Slept,
+    /// A page has reported that the device is online or offline.
+    Reported,
+    /// A request has failed without a response.
+    Failed,
+}
+
+impl Doubt {
+    /// Returns the name of the sign for inspectors.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Slept => "sleep",
+            Self::Reported => "online or offline",
+            Self::Failed => "no response",
+        }
+    }
+}
+
+/// What is known about the line. All times are monotonic.
+#[derive(Default)]
+pub(super) struct Line {
+    last_input: Option<Instant>,
+    doubted: Option<Millis>,
+    reported: Option<Millis>,
+    proof: Option<Proof>,
+    /// The start of the latest request that any server, cache or service worker has answered.
+    answered_since: Option<Millis>,
+    /// The origins whose last request has failed without a response.
+    silent: Vec<String>,
+}
+
+/// A response that only a server can have sent.
+#[derive(Clone, Copy)]
+struct Proof {
+    /// The start of the request.
+    began: Millis,
+    arrived: Millis,
+}
+
+/// A request that has ended.
+#[derive(Clone, Copy)]
+pub(super) struct Exchange<'a> {
+    pub(super) url: &'a str,
+    pub(super) began: Millis,
+    /// True if neither a cache nor a service worker can have the response.
+    pub(super) is_proof: bool,
+}
+
+impl Line {
+    /// Returns the time of the last doubt.
+    pub(super) const fn doubted(&self) -> Option<Millis> {
+        self.doubted
+    }
+
+    /// Returns true if a server has answered a request that began after the last doubt, or if there was no doubt.
+    pub(super) fn is_proven(&self) -> bool {
+        // control: line_is_proven_after_a_doubt
+        self.doubted <= self.proof.map(|proof| proof.began)
+    }
+
+    /// Returns true if a server has answered within this time, and since the last doubt.
+    pub(super) fn is_proven_within(&self, time: Millis, now: Millis) -> bool {
+        let is_new = |proof: Proof| now.saturating_sub(proof.arrived) <= time;
+        self.is_proven() && self.proof.is_some_and(is_new)
+    }
+
+    /// Returns true if a request that began at this time or later was answered.
+    pub(super) fn has_answered_since(&self, time: Millis) -> bool {
+        self.answered_since >= Some(time)
+    }
+
+    /// Records the time of an input. `is_beating` is true if the vault has asked for a tick after [`HEARTBEAT`]. Returns
+    /// a doubt if the device has slept since the last input.
+    pub(super) fn input_arrived(&mut self, now: Instant, is_beating: bool) -> Option<Doubt> {
+        let last = self.last_input.replace(now)?;
+        let passed = now.monotonic.saturating_sub(last.monotonic);
+        let by_wall = Millis(now.wall.saturating_sub(last.wall));
+        // control: sleep_is_a_doubt
+        let has_slept = by_wall.saturating_sub(passed) >= NOTICED_SLEEP
+            || is_beating && passed >= MISSED_HEARTBEATS;
+        has_slept.then(|| self.doubt(now.monotonic, Doubt::Slept))
+    }
+
+    /// Returns the time of the next heartbeat.
+    pub(super) fn beat_due(&self) -> Option<Millis> {
+        self.last_input.map(|last| last.monotonic + HEARTBEAT)
+    }
+
+    /// Records that a page has reported that the device is online or offline. Returns a doubt, unless there was a report
+    /// a short time ago: a page cannot hold up refreshes.
+    pub(super) fn page_reported(&mut self, now: Millis) -> Option<Doubt> {
+        let is_repeated = |at: Millis| now.saturating_sub(at) < REPORTS;
+        if self.reported.is_some_and(is_repeated) {
+            return None;
+        }
+        self.reported = Some(now);
+        Some(self.doubt(now, Doubt::Reported))
+    }
+
+    /// Records that a response with any status has arrived.
+    pub(super) fn answered(&mut self, now: Millis, exchange: Exchange<'_>) {
+        let Exchange {
+            url,
+            began,
+            is_proof,
+        } = exchange;
+        self.silent.retain(|known| known != url::origin(url));
+        self.answered_since = self.answered_since.max(Some(began));
+        if is_proof && self.proof.is_none_or(|proof| proof.began <= began) {
+            let arrived = now;
+            self.proof = Some(Proof { began, arrived });
+        }
+    }
+
+    /// Records that a request has ended without a response. Returns a doubt, unless something else explains the failure: a
+    /// later request was answered, or this origin has not answered since its last failure. So an API that is down or
+    /// blocked cannot hold up refreshes.
+    pub(super) fn failed(&mut self, now: Millis, exchange: Exchange<'_>) -> Option<Doubt> {
+        let origin = url::origin(exchange.url);
+        // control: silent_origin_is_one_doubt
+        if self.silent.iter().any(|known| known == origin) {
+            return None;
+        }
+        self.silent.push(origin.to_owned());
+        (self.answered_since <= Some(exchange.began)).then(|| self.doubt(now, Doubt::Failed))
+    }
+
+    const fn doubt(&mut self, now: Millis, doubt: Doubt) -> Doubt {
+        self.doubted = Some(now);
+        doubt
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant {
+            monotonic: Millis::from_secs(seconds),
+            wall: seconds * 1000,
+        }
+    }
+
+    fn exchange(url: &str, began: u64) -> Exchange<'_> {
+        Exchange {
+            url,
+            began: Millis::from_secs(began),
+            is_proof: true,
+        }
+    }
+
+    const API: &str = "https://api.example.com/items?page=2";
+    const PROVIDER: &str = "https://id.example.com/token";
+
+    #[test]
+    fn a_jump_of_the_wall_clock_is_a_doubt() {
+        let mut line = Line::default();
+        assert_eq!(line.input_arrived(at(10), false), None);
+        let mut later = at(11);
+        later.wall += 1999;
+        assert_eq!(line.input_arrived(later, false), None);
+        let mut awake = later;
+        awake.wall += 2000;
+        assert_eq!(line.input_arrived(awake, false), Some(Doubt::Slept));
+        assert_eq!(line.doubted(), Some(Millis::from_secs(11)));
+    }
+
+    #[test]
+    fn missed_heartbeats_are_a_doubt() {
+        let mut line = Line::default();
+        line.input_arrived(at(0), false);
+        assert_eq!(line.input_arrived(at(179), true), None);
+        assert_eq!(line.input_arrived(at(400), false), None);
+        assert_eq!(line.input_arrived(at(580), true), Some(Doubt::Slept));
+    }
+
+    #[test]
+    fn reports_count_once_in_ten_seconds() {
+        let mut line = Line::default();
+        let mut report = |seconds| line.page_reported(Millis::from_secs(seconds));
+        assert_eq!(report(0), Some(Doubt::Reported));
+        assert_eq!(report(9), None);
+        assert_eq!(report(10), Some(Doubt::Reported));
+    }
+
+    #[test]
+    fn only_a_request_after_the_doubt_proves_the_line() {
+        let mut line = Line::default();
+        assert!(line.is_proven());
+        line.page_reported(Millis::from_secs(5));
+        assert!(!line.is_proven());
+        line.answered(Millis::from_secs(6), exchange(PROVIDER, 4));
+        assert!(!line.is_proven());
+        let mut of_a_cache = exchange(API, 6);
+        of_a_cache.is_proof = false;
+        line.answered(Millis::from_secs(7), of_a_cache);
+        assert!(!line.is_proven());
+        line.answered(Millis::from_secs(7), exchange(PROVIDER, 6));
+        assert!(line.is_proven());
+        assert!(line.is_proven_within(Millis::from_secs(2), Millis::from_secs(9)));
+        assert!(!line.is_proven_within(Millis::from_secs(2), Millis::from_secs(10)));
+    }
+
+    #[test]
+    fn a_silent_origin_is_one_doubt_until_it_answers() {
+        let mut line = Line::default();
+        let mut fail = |line: &mut Line, url, seconds| {
+            line.failed(Millis::from_secs(seconds), exchange(url, seconds))
+                .is_some()
+        };
+        assert!(fail(&mut line, API, 1));
+        assert!(!fail(&mut line, API, 2));
+        assert!(fail(&mut line, PROVIDER, 3));
+        line.answered(Millis::from_secs(4), exchange(API, 4));
+        assert!(fail(&mut line, API, 5));
+    }
+
+    #[test]
+    fn a_failure_is_no_doubt_if_a_later_request_was_answered() {
+        let mut line = Line::default();
+        line.answered(Millis::from_secs(3), exchange(PROVIDER, 2));
+        let failed = line.failed(Millis::from_secs(4), exchange(API, 1));
+        assert_eq!(failed, None);
+        assert_eq!(line.doubted(), None);
+    }
+}
