@@ -283,9 +283,13 @@ impl Session {
     #[must_use]
     pub fn is_ripe(&self, selector: TokenSelector, now: &Instant, jitter: u8) -> bool {
         let (lifetime, requested) = self.span_of(selector);
-        let part = if is_long(lifetime) { lifetime.0 / 2 } else { lifetime.0 / 3 };
-        let part = part - part / 4 * u64::from(jitter) / 255;
-        lifetime >= SHORTEST_RIPENING && requested.elapsed(now) + Millis(part) >= lifetime
+        let part = if is_long(lifetime) {
+            lifetime.0 / 2
+        } else {
+            lifetime.0 / 3
+        };
+        let part = part - part / 1020 * u64::from(jitter);
+        lifetime >= SHORTEST_RIPENING && requested.elapsed(now) >= Millis(lifetime.0 - part)
     }
 
     /// Returns true if the session's own access token lives for half an hour or longer.

@@ -157,12 +157,7 @@ impl Calls {
 
     /// Starts a refresh for a call that has received a 401. If no refresh is possible, their pages get the responses
     /// with the 401.
-    fn await_refresh_of_held(
-        &mut self,
-        ctx: &mut Context,
-        tokens: &mut Tokens,
-        call: CallId,
-    ) {
+    fn await_refresh_of_held(&mut self, ctx: &mut Context, tokens: &mut Tokens, call: CallId) {
         let selector = self.list.selector_of(call);
         let urgency = self.urgency_of(call);
         let Err(error) = tokens.await_refresh_of(ctx, selector, urgency) else {

@@ -344,7 +344,10 @@ impl Vault {
         let Self { ctx, tokens, .. } = self;
         let mut next = tokens.refresh.due().unwrap_or(Millis::MAX);
         let mut consider = |at: Millis| next = next.min(at);
-        tokens.refresh.proof_due(ctx, &tokens.provider).map(&mut consider);
+        tokens
+            .refresh
+            .proof_due(ctx, &tokens.provider)
+            .map(&mut consider);
         if self.is_beating() {
             ctx.line.beat_due().map(&mut consider);
         }

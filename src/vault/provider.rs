@@ -173,7 +173,10 @@ impl Provider {
     /// Records the end of a request.
     pub(super) fn observe(&mut self, purpose: Purpose, outcome: &Outcome) {
         use Purpose::{Keys, Metadata, ProbeForLogin, ProveLine};
-        let is_document = matches!(purpose, Metadata | Keys | Purpose::Probe | ProbeForLogin | ProveLine);
+        let is_document = matches!(
+            purpose,
+            Metadata | Keys | Purpose::Probe | ProbeForLogin | ProveLine
+        );
         self.answers |= is_document && matches!(outcome, Outcome::Reply(_));
     }
 

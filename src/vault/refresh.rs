@@ -25,8 +25,8 @@ use rules::oauth::identity::Identity;
 use rules::oauth::refresh_policy::{self, RefreshOutcome, Schedule};
 use rules::oauth::token_endpoint::TokenSet;
 use rules::prelude::*;
-use rules::session::{EndReason, Session};
 use rules::session::provider_errors;
+use rules::session::{EndReason, Session};
 
 /// The state of the refresh.
 #[derive(Default)]
@@ -506,9 +506,7 @@ impl Refresh {
         let is_due = |at: Millis| has_response || at <= ctx.now.monotonic;
         let (selector, _) = self.follows.take_if(|(_, at)| is_due(*at))?;
         let session = ctx.session.as_deref()?;
-        session
-            .is_stale_of(selector, &ctx.now)
-            .then_some(selector)
+        session.is_stale_of(selector, &ctx.now).then_some(selector)
     }
 
     /// Returns true if a response has arrived on a line on which a refresh that no user waits for may start.
@@ -889,7 +887,6 @@ impl Refresh {
             return RefreshStep::Unused(tokens);
         };
         let has_access_token = tokens.has_access_token();
-        self.calls_given_up();
         self.unanswered.0 = 0;
         self.targets.renew(session, tokens, user, requested);
         let selected = self.targets.selected;
@@ -898,6 +895,7 @@ impl Refresh {
         ctx.is_suspected = false;
         if is_valid {
             self.schedule.reset();
+            self.calls_given_up();
             RefreshStep::Adopted
         } else {
             self.schedule.grant_confirmed();

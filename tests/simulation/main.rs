@@ -196,7 +196,11 @@ fn show_wakes(days: u64) -> ExitCode {
         };
         let mut sum = wakes::Days::default();
         (1..=days).for_each(|seed| sum.add(wakes::day(device, seed)));
-        let clock = if runs_on { "clock runs on" } else { "clock stops" };
+        let clock = if runs_on {
+            "clock runs on"
+        } else {
+            "clock stops"
+        };
         let told = if is_untold { ", no `online`" } else { "" };
         println!("tokens of {minutes} minutes, {clock}{told}\n  {sum}");
     }

@@ -220,7 +220,11 @@ impl Laptop {
     fn is_used(&mut self) {
         self.after(0, Todo::Active);
         let time = self.between(20 * MINUTE, 60 * MINUTE);
-        if self.dice.roll(usize::try_from(120 * MINUTE / time).unwrap()) == 0 {
+        if self
+            .dice
+            .roll(usize::try_from(120 * MINUTE / time).unwrap())
+            == 0
+        {
             let delay = self.between(0, time);
             self.after(delay, Todo::Change);
         }
@@ -456,7 +460,11 @@ impl Laptop {
         }
         let slowness = if self.now() < self.slow_until { 2 } else { 1 };
         let trip = self.between(20, 120) * slowness;
-        let setup = if std::mem::take(&mut self.is_fresh) { 2 * trip } else { 0 };
+        let setup = if std::mem::take(&mut self.is_fresh) {
+            2 * trip
+        } else {
+            0
+        };
         let work = match kind {
             Kind::Call => self.between(10, 60),
             _ => self.between(50, 250),

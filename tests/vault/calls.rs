@@ -486,7 +486,7 @@ fn expiring_token_is_used_during_its_refresh() {
 #[test]
 fn fresh_token_is_not_refreshed() {
     let (mut world, page) = World::signed_in();
-    world.advance(Duration::from_secs(269));
+    world.advance(Duration::from_secs(199));
     world.fetch(page, "/orders");
     world.answer_all();
     assert_eq!(world.count(REFRESH), 0);

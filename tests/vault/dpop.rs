@@ -8,7 +8,9 @@ use vault::{Body, PortId};
 
 use kit::world::api::OTHER_API;
 use kit::world::dpop::{Checker, Proof};
-use kit::world::{API, EXCHANGE, Endpoint, Fault, Fetch, Kind, REFRESH, REVOKE, Request, World};
+use kit::world::{
+    API, EXCHANGE, Endpoint, Fault, Fetch, Kind, QUIET, REFRESH, REVOKE, Request, World,
+};
 
 const BOUND: &str = r#"{ "dpop": true }"#;
 const SEALED: &str = r#"{ "dpop": true, "session": { "persist": "sealed" } }"#;
@@ -457,6 +459,7 @@ fn refused_proof_keeps_the_session() {
     world.expire_access_token();
     world.set_clock_by(120);
     let refused = call(&mut world, page);
+    world.advance(QUIET);
     assert_eq!(world.code(refused), "client_rejected");
     assert!(world.session(page).is_some());
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kit::world::{Endpoint, Fetch, Kind, REFRESH, REFRESH_STAGES, REVOKE, World};
+use kit::world::{Endpoint, Fetch, Kind, QUIET, REFRESH, REFRESH_STAGES, REVOKE, World};
 use rules::base::clock::Millis;
 use vault::PortId;
 
@@ -192,7 +192,7 @@ fn late_timers_extend_neither_tokens_nor_sessions() {
     let (mut world, page) = World::signed_in();
     world.pass(Millis::from(world.provider.lifetime));
     let call = world.fetch(page, "/orders");
-    world.answer_all();
+    world.advance(QUIET);
     assert_eq!(world.status(call), 200);
     assert_eq!(world.count(REFRESH), 1);
     world.pass(Millis::from(IDLE));

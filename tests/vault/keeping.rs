@@ -446,6 +446,7 @@ fn session_continues_after_an_offline_day_within_its_limits() {
         assert_eq!(world.reason(page), reason);
         world.provider.repair();
         world.wake();
+        world.advance(Duration::from_secs(30));
         let is_served = status(&mut world, page) == Some(200);
         assert_eq!(is_served, reason.is_none());
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use kit::world::{Endpoint, Fault, REFRESH, REVOKE, Request, STORAGES, World};
+use kit::world::{Endpoint, Fault, QUIET, REFRESH, REVOKE, Request, STORAGES, World};
 use vault::PortId;
 
 const PASSING: &[Fault] = &[
@@ -340,7 +340,7 @@ fn wait_may_pass_during_sleep() {
         let before = world.count(REFRESH);
         world.sleep_unnoticed(wait);
         let call = world.fetch(page, "/orders");
-        world.answer_all();
+        world.advance(QUIET);
         assert_eq!(world.status(call), 200, "{wait:?}");
         assert_eq!(world.count(REFRESH), before + 1, "{wait:?}");
     }
@@ -376,7 +376,7 @@ fn sleep_counts_toward_the_wait() {
     assert_eq!(world.count(REFRESH), 1);
     world.sleep_unnoticed(seconds(1));
     let in_time = world.fetch(page, "/orders");
-    world.answer_all();
+    world.advance(QUIET);
     assert_eq!(world.count(REFRESH), 2);
     for call in [too_early, in_time] {
         assert_eq!(world.status(call), 200);
@@ -562,7 +562,7 @@ fn expired_token_is_noticed_after_sleep() {
     let (mut world, page) = World::signed_in();
     world.sleep(seconds(400));
     let call = world.fetch(page, "/orders");
-    world.answer_all();
+    world.advance(QUIET);
     assert_eq!(world.status(call), 200);
     assert_eq!(world.count(REFRESH), 1);
 }
@@ -587,7 +587,7 @@ fn corrected_clock_releases_waiting_calls() {
     world.set_clock_by(400);
     let call = world.fetch(page, "/orders");
     world.set_clock_by(-400);
-    world.advance(seconds(4));
+    world.advance(seconds(10));
     assert_eq!(world.status(call), 200);
 }
 

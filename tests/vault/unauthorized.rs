@@ -197,9 +197,9 @@ fn late_401_uses_the_last_token_there_is() {
     // The provider rejects the next refresh, because the user would have to sign in.
     let fault = Fault::Refused("interaction_required");
     world.provider.fault(Endpoint::Refresh, &[fault]);
-    world.advance(Duration::from_secs(290));
+    world.advance(Duration::from_secs(280));
     world.fetch(page, "/orders");
-    world.answer_all();
+    world.advance(Duration::from_secs(5));
     assert_eq!(world.count(REFRESH), 2);
     world.answer_call(other);
     world.release();

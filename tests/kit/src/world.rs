@@ -88,6 +88,9 @@ pub enum Kind {
     ResponseBody,
 }
 
+/// The longest time for which a user's call waits for a quiet line.
+pub const QUIET: Duration = Duration::from_secs(5);
+
 pub const EXCHANGE: Kind = Kind::Provider(Endpoint::Exchange);
 pub const REFRESH: Kind = Kind::Provider(Endpoint::Refresh);
 pub const PROBE: Kind = Kind::Provider(Endpoint::Probe);
