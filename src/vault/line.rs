@@ -79,7 +79,6 @@ impl Line {
 
     /// Returns true if a server has answered a request that began after the last doubt, or if there was no doubt.
     pub(super) fn is_proven(&self) -> bool {
-        // control: line_is_proven_after_a_doubt
         self.doubted <= self.proof.map(|proof| proof.began)
     }
 

@@ -426,7 +426,6 @@ impl Refresh {
         }
         let since = self.waits_since.unwrap_or(ctx.now.monotonic);
         let longest = since + LONGEST_QUIET.saturating_sub(self.waited);
-        // control: user_waits_five_seconds_for_quiet
         Some(of(QUIET_FOR_USER).min(longest))
     }
 

@@ -35,6 +35,7 @@ mod keeping_ends;
 mod keeping_races;
 mod keeping_writes;
 mod limits;
+mod line;
 mod login;
 mod login_elsewhere;
 mod logout;

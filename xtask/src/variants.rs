@@ -665,4 +665,25 @@ pub(crate) const VARIANTS: &[Variant] = &[
         seed: 828,
         breaks: Instead("successor.bound.as_ref()"),
     },
+    Variant {
+        control: "refresh_token_waits_for_a_proof",
+        fault: "a refresh token leaves after sleep without a proof that the line works",
+        noticed_by: "unproven",
+        seed: 1,
+        breaks: Instead("ProofStep::Send"),
+    },
+    Variant {
+        control: "sleep_is_a_doubt",
+        fault: "sleep says nothing about the line",
+        noticed_by: "unproven",
+        seed: 1,
+        breaks: Instead("false"),
+    },
+    Variant {
+        control: "silent_origin_is_one_doubt",
+        fault: "each failure of an API that is down is a new doubt about the line",
+        noticed_by: "unproven",
+        seed: 1,
+        breaks: Never,
+    },
 ];

@@ -3,7 +3,7 @@
 use rules::prelude::*;
 
 use crate::context::{Context, Purpose};
-use crate::io::{OpId, Output};
+use crate::io::OpId;
 use crate::provider::Provider;
 use rules::Secret;
 use rules::base::clock::Millis;
@@ -100,7 +100,7 @@ impl Revocations {
         // A logout may wait for this operation.
         ctx.resume_operation(op, Purpose::Revoke);
         let request = revocation.request.clone();
-        ctx.outputs.push(Output::Send { op, request });
+        ctx.send_as(op, request);
         true
     }
 

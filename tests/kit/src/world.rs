@@ -18,6 +18,7 @@ pub mod external;
 pub mod invariants;
 mod jobs;
 pub mod ledger;
+mod lines;
 mod outputs;
 pub mod page;
 mod pages;
@@ -138,6 +139,7 @@ pub struct World {
     pub ledger: Ledger,
     pub witness: Witness,
     pub watch: Watch,
+    lines: lines::Lines,
     pub events: Vec<Event>,
     /// A readable log of the events, or `None` if no log is needed.
     pub story: Option<Vec<String>>,
@@ -232,6 +234,7 @@ impl World {
             ledger: Ledger::default(),
             witness: Witness::default(),
             watch: Watch::new(parsed.flow.limits, parsed.stores_sessions()),
+            lines: lines::Lines::default(),
             events: Vec::new(),
             story: None,
             persists: true,

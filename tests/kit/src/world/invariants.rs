@@ -53,6 +53,8 @@ crate::invariants! {
         "an API receives only access tokens issued for the resource that its own rule names";
     Proven = "proven",
         "every request with a bound token, or for one, has its own proof by the token's key";
+    Unproven = "unproven",
+        "after a sign that the network may have changed, a refresh token leaves only after a server has answered, unless it may be spent already or no probe can be answered; without such a sign there is no probe";
     Agreement = "agreement",
         "all pages were told of the same session";
     Secrecy = "secrecy",

@@ -225,11 +225,7 @@ impl World {
     #[track_caller]
     pub fn fail_call(&mut self, request: Request) {
         let i = self.job_of_call(request);
-        let job = self.jobs.pending.remove(i);
-        self.workers.turn = job.vault;
-        if let Task::Call(call, ..) = job.task {
-            self.input(Input::CallFailed { call });
-        }
+        self.call_fails(i);
     }
 
     /// Lets the host report that the response to this call contains the token.
@@ -287,14 +283,22 @@ impl World {
         }
     }
 
+    fn call_fails(&mut self, i: usize) {
+        let job = self.jobs.pending.remove(i);
+        self.workers.turn = job.vault;
+        if let Task::Call(call, request, _) = job.task {
+            self.see_call(request.allowed.url(), job.asked_at.monotonic, false);
+            self.input(Input::CallFailed { call });
+        }
+    }
+
     /// Fails a request to the provider or an API, which may have acted on it already.
     pub fn network_fails(&mut self, id: JobId) {
         let Some(i) = self.place_of(id) else {
             return;
         };
-        if let Task::Call(call, ..) = self.jobs.pending[i].task {
-            self.workers.turn = self.jobs.pending.remove(i).vault;
-            return self.input(Input::CallFailed { call });
+        if let Task::Call(..) = self.jobs.pending[i].task {
+            return self.call_fails(i);
         }
         self.jobs.pending[i].acted_at.get_or_insert(self.now);
         let outcome = if self.knows_offline {
@@ -433,6 +437,9 @@ impl World {
                     let is_there = !is_from_cache && self.provider.is_metadata(&outcome);
                     self.watch.probed(vault, is_there, &now);
                 }
+                if let Kind::Provider(endpoint) = kind {
+                    self.see_end(endpoint, &request, asked_at.monotonic, &outcome);
+                }
                 self.replied(&request, &outcome, (asked_at, true_time));
                 self.answers_refresh = kind == REFRESH;
                 self.input(Input::Responded { op, outcome });
@@ -538,7 +545,9 @@ impl World {
                 let checker = self.checkers.entry(api).or_default();
                 let proof = proof.as_deref();
                 let response = api::respond(&self.provider, api_time, &request, proof, checker);
+                let (url, is_answered) = (request.allowed.url().to_owned(), response.is_some());
                 self.seen_by_api.push(*request);
+                self.see_call(&url, asked_at.monotonic, is_answered);
                 let is_refused = response.as_ref().is_some_and(|head| head.status == 401);
                 self.has_refused_renewed |= is_refused && !self.calls.refused.insert(call);
                 self.input(match response {

@@ -34,6 +34,7 @@ impl World {
         let holds_lock = self.lock.holder == Some(turn);
         let is_tick = matches!(input, Input::Tick);
         self.watch.before(turn, &now, holds_lock);
+        self.see_line(&input);
         if self.has_upload(turn) {
             self.watch.uploads(turn, &now);
         }
@@ -281,6 +282,9 @@ impl World {
             let job = self.jobs.pending.remove(i);
             self.story(|_| format!("vault gives up: {:?}", job.kind));
             self.watch.hinder();
+            if let (Task::Send(_, request, _), Kind::Provider(endpoint)) = (&job.task, job.kind) {
+                self.see_end(endpoint, request, job.asked_at.monotonic, &Outcome::Failed);
+            }
             match job.task {
                 Task::Send(..) if job.kind == PROBE && job.is_after_refresh => {
                     let now = self.time_of(turn);

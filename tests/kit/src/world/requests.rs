@@ -48,6 +48,7 @@ impl World {
     }
 
     pub(super) fn check_request(&mut self, endpoint: Endpoint, request: &HttpRequest) {
+        self.check_line(endpoint, request);
         let token = |request: &HttpRequest| {
             let token = request.access_token.as_ref();
             token.map(|token| token.expose().to_owned())

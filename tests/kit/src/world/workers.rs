@@ -68,6 +68,7 @@ impl World {
             }
         }
         self.jobs.pending.retain(|job| job.vault != which);
+        self.forget_line(which);
         self.lock.holder = self.lock.holder.filter(|holder| *holder != which);
         self.workers.frozen.remove(&which);
         self.stopped.remove(&which);

@@ -1,0 +1,173 @@
+//! Checks when vaults send refresh tokens and probes: after a sign that the network may have changed, a refresh token
+//! leaves only after a server has answered, and without such a sign there is no probe.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rules::base::clock::{Instant, Millis};
+use rules::base::http::{HttpRequest, Outcome};
+use rules::codec::url::origin;
+use vault::Input;
+
+use super::invariants::Invariant;
+
+use super::World;
+use super::provider::{Endpoint, form_of};
+
+/// What a vault can know about its line. The times are the world's.
+#[derive(Default)]
+struct Line {
+    last_input: Option<Instant>,
+    reported: Option<Millis>,
+    /// The last sign of a change that the vault cannot have missed.
+    doubted: Option<Millis>,
+    /// The last event that the vault may have taken as a sign.
+    may_be_doubted: Option<Millis>,
+    /// The start of the last request that a server answered, and that no cache can have answered.
+    proven: Option<Millis>,
+    /// Origins that have not answered since their last failure.
+    silent: BTreeSet<String>,
+    /// True if the vault has sent a refresh token and no readable response has arrived since.
+    may_be_spent: bool,
+    /// True if the vault has read a document of the provider.
+    has_read: bool,
+    /// The number of probes in a row without an answer, and whether any server has answered since the first of them.
+    unanswered: u32,
+    others_answer: bool,
+    has_pushed: bool,
+}
+
+impl Line {
+    fn has_proof_since(&self, doubt: Option<Millis>) -> bool {
+        doubt <= self.proven
+    }
+
+    fn answered(&mut self, url: &str, asked_at: Millis, is_proof: bool) {
+        self.silent.remove(origin(url));
+        self.others_answer = true;
+        if is_proof {
+            self.proven = self.proven.max(Some(asked_at));
+        }
+    }
+
+    fn failed(&mut self, url: &str, now: Millis) {
+        if self.silent.insert(origin(url).to_owned()) {
+            self.may_be_doubted = Some(now);
+        }
+    }
+}
+
+/// The lines of all vaults.
+#[derive(Default)]
+pub(super) struct Lines(BTreeMap<usize, Line>);
+
+impl World {
+    fn line(&mut self) -> &mut Line {
+        self.lines.0.entry(self.workers.turn).or_default()
+    }
+
+    /// Forgets what a vault knew, because its worker has ended.
+    pub(super) fn forget_line(&mut self, vault: usize) {
+        self.lines.0.remove(&vault);
+    }
+
+    /// Sees an input before the vault does.
+    pub(super) fn see_line(&mut self, input: &Input<'_>) {
+        let now = self.now;
+        let has_reported = match input {
+            Input::Message { port, text, .. } => {
+                let is_report = [r#""t":"online""#, r#""t":"offline""#, r#""t":"woke""#];
+                is_report.iter().any(|report| text.contains(report))
+                    && self.pages.greeted.contains(port)
+            }
+            Input::Woke => true,
+            _ => false,
+        };
+        let line = self.line();
+        if let Some(last) = line.last_input.replace(now) {
+            let passed = now.monotonic.saturating_sub(last.monotonic);
+            let by_wall = Millis(now.wall.saturating_sub(last.wall));
+            if by_wall.saturating_sub(passed) >= Millis::from_secs(2) {
+                line.doubted = Some(now.monotonic);
+                line.may_be_doubted = line.doubted;
+            } else if passed >= Millis::from_secs(180) {
+                line.may_be_doubted = Some(now.monotonic);
+            }
+        }
+        let is_repeated = |at: Millis| now.monotonic.saturating_sub(at) < Millis::from_secs(10);
+        if has_reported && !line.reported.is_some_and(is_repeated) {
+            line.reported = Some(now.monotonic);
+            line.doubted = line.reported;
+            line.may_be_doubted = line.reported;
+        }
+    }
+
+    /// Sees the end of a request to the provider before the vault does.
+    pub(super) fn see_end(
+        &mut self,
+        endpoint: Endpoint,
+        request: &HttpRequest,
+        asked_at: Millis,
+        outcome: &Outcome,
+    ) {
+        let now = self.now.monotonic;
+        let line = self.line();
+        let is_probe = endpoint == Endpoint::Probe;
+        let is_read = is_probe || matches!(endpoint, Endpoint::Discovery | Endpoint::Keys);
+        match outcome {
+            Outcome::Reply(_) => {
+                line.answered(&request.url, asked_at, is_probe || request.form.is_some());
+                line.has_read |= is_read;
+                line.may_be_spent &= endpoint != Endpoint::Refresh;
+                if is_probe {
+                    line.unanswered = 0;
+                }
+            }
+            Outcome::KeyLost => line.may_be_spent &= endpoint != Endpoint::Refresh,
+            Outcome::Failed | Outcome::Opaque => {
+                line.failed(&request.url, now);
+                if is_probe {
+                    line.others_answer &= line.unanswered > 0;
+                    line.unanswered += 1;
+                }
+            }
+        }
+    }
+
+    /// Sees the head of a response of an API, or its failure, before the vault does.
+    pub(super) fn see_call(&mut self, url: &str, asked_at: Millis, is_answered: bool) {
+        let now = self.now.monotonic;
+        let line = self.line();
+        match is_answered {
+            true => line.answered(url, asked_at, false),
+            false => line.failed(url, now),
+        }
+    }
+
+    /// Checks a request that the vault sends to the provider.
+    pub(super) fn check_line(&mut self, endpoint: Endpoint, request: &HttpRequest) {
+        let is_of_refresh = self.answers_refresh;
+        let line = self.line();
+        match endpoint {
+            Endpoint::Refresh => {
+                let needs_proof = line.has_read && !(line.unanswered >= 3 && line.others_answer);
+                let is_proven = line.has_proof_since(line.doubted);
+                // The response that asks for another DPoP nonce has just arrived.
+                let may_leave = is_proven || !needs_proof || line.may_be_spent || is_of_refresh;
+                line.may_be_spent = true;
+                Invariant::Unproven.holds_if(may_leave, || {
+                    format!("{} leaves", form_of(request)["refresh_token"])
+                });
+            }
+            Endpoint::Probe if !is_of_refresh => {
+                let (may_be_doubted, proven, silent) =
+                    (line.may_be_doubted, line.proven, line.silent.clone());
+                let is_needed = !line.has_proof_since(line.may_be_doubted) || line.may_be_spent;
+                Invariant::Unproven.holds_if(is_needed || line.has_pushed, || {
+                    format!("there is a probe although nothing has changed since {may_be_doubted:?}, and a server answered at {proven:?}; {silent:?}")
+                });
+            }
+            Endpoint::Push => line.has_pushed = true,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! After a sign that the network may have changed, a refresh waits until the line is quiet and a server has answered.
+
+use std::time::Duration;
+
+use super::keeping::two_vaults_with;
+use kit::world::provider::Refusing;
+use kit::world::{DISCOVERY, Endpoint, Fault, Fetch, Kind, PROBE, REFRESH, Request, SEALED, World};
+use rules::base::clock::Millis;
+use vault::PortId;
+
+const ONLINE: &str = r#"{"t":"woke"}"#;
+const SECOND: Duration = Duration::from_secs(1);
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A world whose access token has expired, and whose page has just reported that the device is online.
+fn woken() -> (World, PortId) {
+    let (mut world, page) = World::expired();
+    world.say(page, ONLINE);
+    (world, page)
+}
+
+fn poll(world: &mut World, page: PortId) -> Request {
+    let background = true;
+    let poll = Fetch {
+        background,
+        ..Fetch::default()
+    };
+    world.fetch_as(page, &poll)
+}
+
+fn counts(world: &World) -> (usize, usize) {
+    (world.count(PROBE), world.count(REFRESH))
+}
+
+#[test]
+fn without_a_doubt_nothing_waits() {
+    let (mut world, page) = World::expired();
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.status(call), 200);
+    assert_eq!(counts(&world), (0, 1));
+}
+
+// claim: end-28
+#[test]
+fn users_call_waits_three_seconds_and_for_an_answer() {
+    let (mut world, page) = woken();
+    let call = world.fetch(page, "/orders");
+    world.advance(seconds(2));
+    assert_eq!(counts(&world), (0, 0));
+    world.hold(&[PROBE]);
+    world.advance(SECOND);
+    assert_eq!(counts(&world), (1, 0));
+    world.release();
+    assert_eq!(counts(&world), (1, 1));
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn long_tokens_wait_five_seconds() {
+    let (mut world, page) = World::signed_in_with(r#"{"session":{"idle":36000}}"#);
+    world.provider.lifetime = seconds(1800);
+    world.expire_access_token();
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.status(call), 200);
+    world.expire_access_token();
+    world.say(page, ONLINE);
+    world.fetch(page, "/orders");
+    world.advance(seconds(4));
+    assert_eq!(counts(&world), (0, 1));
+    world.advance(SECOND);
+    assert_eq!(counts(&world), (1, 2));
+}
+
+#[test]
+fn polls_wait_for_twenty_seconds() {
+    let (mut world, page) = woken();
+    let call = poll(&mut world, page);
+    world.advance(seconds(19));
+    assert_eq!(counts(&world), (0, 0));
+    assert_eq!(world.code(call), "provider_unavailable");
+    world.advance(SECOND);
+    assert_eq!(counts(&world), (1, 1));
+}
+
+#[test]
+fn users_call_hurries_a_refresh_that_a_poll_began() {
+    let (mut world, page) = woken();
+    poll(&mut world, page);
+    world.advance(seconds(9));
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn calls_with_a_valid_token_do_not_wait() {
+    let (mut world, page) = World::signed_in();
+    world.advance(seconds(280));
+    world.say(page, ONLINE);
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.status(call), 200);
+    assert_eq!(counts(&world), (0, 0));
+}
+
+/// Each sleep is a new doubt.
+#[test]
+fn doubts_hold_up_a_users_call_for_five_seconds_in_all() {
+    let (mut world, page) = woken();
+    world.fetch(page, "/orders");
+    for _ in 0..4 {
+        world.advance(SECOND);
+        world.sleep_unnoticed(seconds(2));
+    }
+    world.advance(SECOND);
+    assert_eq!(counts(&world), (1, 1));
+}
+
+#[test]
+fn any_status_is_an_answer() {
+    for status in [404, 500, 503] {
+        let (mut world, page) = woken();
+        world
+            .provider
+            .outage(Endpoint::Probe, Fault::Status(status));
+        world.fetch(page, "/orders");
+        world.advance(seconds(3));
+        assert_eq!(counts(&world), (1, 1), "{status}");
+    }
+}
+
+#[test]
+fn probe_that_is_told_to_wait_postpones_the_refresh() {
+    let (mut world, page) = woken();
+    world
+        .provider
+        .fault(Endpoint::Probe, &[Fault::Busy(503, Some(60))]);
+    world.fetch(page, "/orders");
+    world.advance(seconds(62));
+    assert_eq!(world.count(REFRESH), 0);
+    world.advance(seconds(2));
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn unanswered_probe_spends_nothing() {
+    let (mut world, page) = woken();
+    world.provider.outage(Endpoint::Probe, Fault::Opaque);
+    let call = world.fetch(page, "/orders");
+    world.advance(seconds(30));
+    assert_eq!(world.code(call), "provider_unavailable");
+    assert_eq!(world.count(REFRESH), 0);
+    world.provider.repair();
+    world.advance(seconds(60));
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn unanswered_probes_need_no_sign_in() {
+    let (mut world, page) = woken();
+    world.provider.outage(Endpoint::Probe, Fault::Opaque);
+    for _ in 0..60 {
+        world.fetch(page, "/orders");
+        world.advance(seconds(10));
+    }
+    assert_eq!(world.count(REFRESH), 0);
+    assert_eq!(world.session(page).unwrap().str("state"), Some("active"));
+}
+
+#[test]
+fn doubt_during_the_probe_needs_another_proof() {
+    let (mut world, page) = woken();
+    world.fetch(page, "/orders");
+    world.hold(&[PROBE]);
+    world.advance(seconds(4));
+    world.sleep_unnoticed(seconds(2));
+    world.release();
+    assert_eq!(world.count(REFRESH), 0);
+    world.advance(seconds(2));
+    assert_eq!(counts(&world), (2, 1));
+}
+
+#[test]
+fn sleep_is_a_doubt() {
+    let (mut world, page) = World::expired();
+    world.sleep_unnoticed(seconds(2));
+    world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(counts(&world), (0, 0));
+    world.advance(seconds(3));
+    assert_eq!(counts(&world), (1, 1));
+}
+
+#[test]
+fn sleep_of_a_device_whose_clock_runs_on_is_a_doubt() {
+    let (mut world, page) = World::signed_in();
+    world.pass(Millis::from(seconds(400)));
+    world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(counts(&world), (0, 0));
+}
+
+#[test]
+fn visible_page_is_no_doubt() {
+    let (mut world, page) = World::expired();
+    world.say(page, r#"{"t":"visible"}"#);
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.status(call), 200);
+}
+
+/// An ad blocker blocks one API.
+#[test]
+fn dead_api_holds_up_one_refresh() {
+    let (mut world, page) = World::signed_in();
+    world.hold(&[Kind::Call]);
+    let call = world.fetch(page, "/orders");
+    world.fail_call(call);
+    world.release();
+    for expected in [1, 2, 3] {
+        world.expire_access_token();
+        let call = world.fetch(page, "/orders");
+        world.hold(&[Kind::Call]);
+        world.answer_all();
+        assert_eq!(world.count(REFRESH), expected);
+        world.fail_call(call);
+        world.release();
+    }
+    assert!(world.count(PROBE) <= 1);
+}
+
+#[test]
+fn repeat_of_a_lost_response_needs_an_answer_and_no_quiet() {
+    let (mut world, page) = World::expired();
+    world.provider.fault(Endpoint::Refresh, &[Fault::Opaque]);
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    // The probe that follows each response that cannot be read is the answer.
+    assert_eq!(counts(&world), (1, 1));
+    world.advance(SECOND);
+    assert_eq!(counts(&world), (1, 2));
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn repeat_waits_while_the_provider_does_not_answer() {
+    let (mut world, page) = World::expired();
+    world.provider.fault(Endpoint::Refresh, &[Fault::LostAfter]);
+    world.provider.outage(Endpoint::Probe, Fault::Opaque);
+    world.fetch(page, "/orders");
+    world.advance(seconds(20));
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn provider_without_readable_documents_is_not_probed() {
+    let (mut world, page) = World::signed_in_with(SEALED);
+    world.restart();
+    world.provider.outage(Endpoint::Discovery, Fault::Opaque);
+    world.provider.outage(Endpoint::Keys, Fault::Opaque);
+    world.provider.outage(Endpoint::Probe, Fault::Opaque);
+    let _ = page;
+    assert!(world.count(DISCOVERY) > 0);
+}
+
+#[test]
+fn hidden_refusals_still_raise_suspicion() {
+    let (mut world, page) = woken();
+    world.provider.refusing = Refusing::Hidden;
+    world.provider.revoke_family(0);
+    world.fetch(page, "/orders");
+    world.advance(seconds(300));
+    assert_eq!(
+        world.session(page).unwrap().str("state"),
+        Some("interaction_required")
+    );
+}
+
+#[test]
+fn nothing_is_probed_under_the_lock() {
+    let (mut world, page) = World::signed_in_with(SEALED);
+    world.expire_access_token();
+    world.say(page, ONLINE);
+    world.fetch(page, "/orders");
+    world.hold(&[PROBE]);
+    world.advance(seconds(3));
+    assert_eq!(world.outstanding(PROBE), 1);
+    assert_eq!(world.lock_holder(), None);
+    world.release();
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn other_vaults_successor_ends_the_wait() {
+    let (mut world, page, other) = two_vaults_with(SEALED);
+    world.expire_access_token();
+    world.say(page, ONLINE);
+    let waiting = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.response(waiting), None);
+    let call = world.fetch(other, "/orders");
+    world.answer_all();
+    for call in [call, waiting] {
+        assert_eq!(world.status(call), 200);
+    }
+    assert_eq!(counts(&world), (0, 1));
+}
+
+#[test]
+fn logout_and_limits_end_the_wait() {
+    let (mut world, page) = woken();
+    let call = world.fetch(page, "/orders");
+    world.logout(page);
+    world.advance(seconds(30));
+    assert_eq!(world.code(call), "session_ended");
+    assert_eq!(counts(&world), (0, 0));
+}
+
+#[test]
+fn refresh_follows_a_response_in_the_last_third() {
+    let (mut world, page) = World::signed_in();
+    world.advance(seconds(226));
+    let call = world.fetch(page, "/orders");
+    world.hold(&[Kind::Call]);
+    world.answer_all();
+    assert_eq!(world.count(REFRESH), 0);
+    world.answer_call(call);
+    world.release();
+    assert_eq!(counts(&world), (0, 1));
+}
+
+#[test]
+fn refresh_follows_no_failure_and_no_doubt() {
+    let (mut world, page) = World::signed_in();
+    world.advance(seconds(226));
+    world.fetch(page, "/forbidden");
+    world.answer_all();
+    assert_eq!(world.count(REFRESH), 0);
+    world.say(page, ONLINE);
+    world.advance(seconds(10));
+    world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.count(REFRESH), 0);
+    world.advance(seconds(10));
+    world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(counts(&world), (1, 1));
+}
+
+/// The API does not answer.
+#[test]
+fn refresh_begins_five_seconds_after_a_call_with_a_stale_token() {
+    let (mut world, page) = World::signed_in();
+    world.advance(seconds(272));
+    world.hold(&[Kind::Call]);
+    poll(&mut world, page);
+    world.advance(seconds(4));
+    assert_eq!(world.count(REFRESH), 0);
+    world.advance(SECOND);
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn refresh_behind_a_response_is_no_activity() {
+    let (mut world, page) = World::signed_in();
+    for _ in 0..20 {
+        world.advance(seconds(90));
+        if world.session(page).is_some() {
+            poll(&mut world, page);
+            world.answer_all();
+        }
+    }
+    assert_eq!(world.reason(page), Some("idle"));
+}
