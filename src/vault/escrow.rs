@@ -34,8 +34,8 @@ impl Escrow {
         Self((config.persist == Persist::Escrow).then(Times::default))
     }
 
-    /// Records a sign that the user is present: a page has connected or has become visible or hidden, the device has
-    /// woken up, or the user was active. Sends the key to the service worker now, and repeatedly until [`PRESENCE`]
+    /// Records a sign that the user is present: a page has connected or has become visible or hidden, the device is
+    /// online again, or the user was active. Sends the key to the service worker now, and repeatedly until [`PRESENCE`]
     /// from now.
     pub(super) fn record_presence(&mut self, ctx: &mut Context) {
         if let Some(times) = &mut self.0 {

@@ -293,8 +293,6 @@ pub enum Input<'a> {
     },
     /// The timer fired. It may fire early or late.
     Tick,
-    /// The device woke up or came online, or a page became visible or hidden.
-    Woke,
 }
 
 /// A task for the host. `Debug` prints only the variant's name: an address may contain a `state`.
@@ -513,7 +511,6 @@ impl fmt::Debug for Input<'_> {
             Self::SocketProbed { .. } => "SocketProbed",
             Self::SocketOpened { .. } => "SocketOpened",
             Self::Tick => "Tick",
-            Self::Woke => "Woke",
         })
     }
 }

@@ -270,7 +270,6 @@ impl Vault {
                 api_sockets::opened(ctx, &mut calls.list, call, &protocol);
             }
             Input::Tick => self.tick(),
-            Input::Woke => self.woke(),
             input => self.operation_ended(input),
         }
     }
@@ -481,7 +480,10 @@ impl Vault {
                 self.escrow.record_presence(ctx);
                 tokens.user_is_active(ctx);
             }
-            Request::Woke => self.woke(),
+            Request::Visible => self.page_visible(),
+            Request::Hidden => self.page_hidden(),
+            Request::Online => self.device_online(),
+            Request::Offline => self.device_offline(),
         }
     }
 
@@ -650,9 +652,32 @@ impl Vault {
         }
     }
 
-    fn woke(&mut self) {
+    fn page_visible(&mut self) {
+        self.retry_soon();
+    }
+
+    /// Starts no refresh, and does not tick: a lid may be closing, or the page may be killed, so the response to a
+    /// refresh might never arrive.
+    fn page_hidden(&mut self) {
+        self.escrow.record_presence(&mut self.ctx);
+    }
+
+    fn device_online(&mut self) {
+        self.doubt_line();
+        self.retry_soon();
+    }
+
+    /// Brings no attempt forward, because it would fail.
+    fn device_offline(&mut self) {
+        self.doubt_line();
+    }
+
+    fn doubt_line(&mut self) {
         let doubt = self.ctx.line.page_reported(self.ctx.now.monotonic);
         self.ctx.report_doubt(doubt);
+    }
+
+    fn retry_soon(&mut self) {
         self.escrow.record_presence(&mut self.ctx);
         self.tokens.refresh.schedule.retry_soon();
         self.tick();

@@ -62,8 +62,14 @@ pub(super) enum Request {
     },
     /// `active`
     Active,
-    /// `woke`
-    Woke,
+    /// `visible`
+    Visible,
+    /// `hidden`
+    Hidden,
+    /// `online`
+    Online,
+    /// `offline`
+    Offline,
     /// `inspect`
     Inspect,
     /// `bye`
@@ -296,7 +302,10 @@ impl Members<'_> {
             "cancel" => Request::Cancel,
             "inspect" => Request::Inspect,
             "active" => Request::Active,
-            "woke" => Request::Woke,
+            "visible" => Request::Visible,
+            "hidden" => Request::Hidden,
+            "online" => Request::Online,
+            "offline" => Request::Offline,
             "bye" => Request::Bye,
             _ => {
                 self.are_sound = false;

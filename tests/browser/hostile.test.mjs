@@ -389,7 +389,9 @@ const sendAtRandom = async ({ seed, count, apiUrl }) => {
     ])()
   // All message types except those with which a page may end the session or this port.
   const types =
-    'login cancel callback fetch fetch fetch socket abort active woke inspect device more x'.split(' ')
+    'login cancel callback fetch fetch fetch socket abort active visible hidden online offline inspect device more x'.split(
+      ' ',
+    )
   const members = {
     id: () => one([0, 1, 2, below(50), -1, 2 ** 53, '1', null]),
     url: () =>

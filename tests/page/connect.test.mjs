@@ -289,6 +289,24 @@ for (const timeout of [Infinity, NaN, -1, 1e10]) {
   })
 }
 
+test('page reports its visibility, and when the device is online or offline', async (t) => {
+  const worker = new FakeWorker({ user: 'alice' })
+  const { client } = await start(worker)
+  t.after(() => client.close())
+  const { length } = worker.received
+  for (const state of ['hidden', 'visible']) {
+    document.visibilityState = state
+    window.dispatchEvent(new Event('visibilitychange'))
+  }
+  for (const event of ['offline', 'online']) window.dispatchEvent(new Event(event))
+  await settled()
+  const reports = ['hidden', 'visible', 'offline', 'online']
+  assert.deepEqual(
+    worker.received.slice(length),
+    reports.map((name) => ({ t: name })),
+  )
+})
+
 test('restored page loses its requests and connects again', async () => {
   const worker = new FakeWorker({ user: 'alice' })
   const { client, events } = await start(worker)

@@ -196,6 +196,25 @@ for (const event of ['online', 'focus', 'visibilitychange']) {
   })
 }
 
+test('connection that fails is not repeated because the page is hidden or the device offline', async (t) => {
+  const { auth, workers, unused } = start(new FakeWorker({ responds: false }), new FakeWorker())
+  await settled()
+  t.after(() => (document.visibilityState = 'visible'))
+  document.visibilityState = 'hidden'
+  const report = async () => {
+    for (const event of ['visibilitychange', 'offline']) window.dispatchEvent(new Event(event))
+    now += 5001
+    mock.timers.tick(5001)
+    await settled()
+  }
+  await report()
+  workers[0].fail('wasm_failed')
+  await settled()
+  for (let i = 0; i < 2; i++) await report()
+  assert.deepEqual(shown(auth.state), ['failed', null, 'wasm_failed'])
+  assert.equal(unused.length, 1)
+})
+
 test('close() ends the watch for a change of the world', async () => {
   const added = []
   const { addEventListener } = window

@@ -42,7 +42,7 @@ export function fakePage() {
   define({
     window,
     parent: window,
-    document: Object.assign(new EventTarget(), { prerendering: false }),
+    document: Object.assign(new EventTarget(), { prerendering: false, visibilityState: 'visible' }),
     navigator: { locks: new Locks(), vendor: '' },
     location: new URL('https://app.example/'),
     history: { state: null, replaceState: (_, __, url) => (location.href = new URL(url, location).href) },

@@ -11,6 +11,11 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// Returns a page's message without members.
+fn message(name: &str) -> String {
+    format!(r#"{{"t":"{name}"}}"#)
+}
+
 /// Returns the number of times that the vault hands over its key during an action.
 fn hand_overs(world: &mut World, what: impl FnOnce(&mut World)) -> u32 {
     let before = world.hand_overs;
@@ -22,23 +27,27 @@ fn hand_overs(world: &mut World, what: impl FnOnce(&mut World)) -> u32 {
 #[test]
 fn key_is_handed_over_on_page_events() {
     let (mut world, page) = World::signed_in_with(ESCROW);
-    for text in [r#"{"t":"active"}"#, r#"{"t":"woke"}"#, r#"{"t":"bye"}"#] {
+    for name in ["active", "visible", "hidden", "online", "bye"] {
+        let text = message(name);
         assert_eq!(
-            hand_overs(&mut world, |world| world.say(page, text)),
+            hand_overs(&mut world, |world| world.say(page, &text)),
             1,
-            "{text}"
+            "{name}"
         );
     }
 }
 
 #[test]
-fn active_pages_keep_the_escrow_alive() {
-    let (mut world, page) = World::signed_in_with(ESCROW);
-    world.advance(seconds(100));
-    world.say(page, r#"{"t":"active"}"#);
-    world.answer_all();
-    for _ in 0..9 {
-        assert!(hand_overs(&mut world, |world| world.advance(seconds(30))) >= 1);
+fn present_users_keep_the_escrow_alive() {
+    for name in ["active", "visible", "hidden", "online"] {
+        let (mut world, page) = World::signed_in_with(ESCROW);
+        world.advance(seconds(100));
+        world.say(page, &message(name));
+        world.answer_all();
+        for _ in 0..9 {
+            let count = hand_overs(&mut world, |world| world.advance(seconds(30)));
+            assert!(count >= 1, "{name}");
+        }
     }
 }
 
@@ -65,7 +74,9 @@ fn no_hand_over_without_a_session() {
     world.logout(page);
     world.answer_all();
     let others = |world: &mut World| {
-        world.say(page, r#"{"t":"woke"}"#);
+        for name in ["visible", "hidden", "online"] {
+            world.say(page, &message(name));
+        }
         world.advance(seconds(60));
     };
     assert_eq!(hand_overs(&mut world, others), 0);
@@ -75,8 +86,9 @@ fn no_hand_over_without_a_session() {
 fn stored_key_is_not_handed_over() {
     for config in [SEALED, "{}"] {
         let (mut world, page) = World::signed_in_with(config);
-        world.say(page, r#"{"t":"woke"}"#);
-        world.say(page, r#"{"t":"bye"}"#);
+        for name in ["visible", "hidden", "online", "bye"] {
+            world.say(page, &message(name));
+        }
         world.answer_all();
         assert_eq!(world.hand_overs, 0, "{config}");
     }

@@ -8,7 +8,7 @@ use kit::world::{DISCOVERY, Endpoint, Fault, Fetch, Kind, PROBE, REFRESH, Reques
 use rules::base::clock::Millis;
 use vault::PortId;
 
-const ONLINE: &str = r#"{"t":"woke"}"#;
+const ONLINE: &str = r#"{"t":"online"}"#;
 const SECOND: Duration = Duration::from_secs(1);
 
 const fn seconds(seconds: u64) -> Duration {

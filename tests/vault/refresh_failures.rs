@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use kit::world::{Endpoint, Fault, QUIET, REFRESH, REVOKE, Request, STORAGES, World};
+use rules::base::clock::Millis;
 use vault::PortId;
 
 const PASSING: &[Fault] = &[
@@ -607,38 +608,93 @@ fn wrong_clock_is_corrected_by_the_provider() {
     }
 }
 
-/// The message of a page whose device is online again.
-const WOKE: &str = r#"{"t":"woke"}"#;
+/// Messages of a page that has become visible, and of a page whose device is online again.
+const WAKING: [&str; 2] = [r#"{"t":"visible"}"#, r#"{"t":"online"}"#];
 
-#[test]
-fn call_after_waking_skips_the_backoff() {
+/// Messages of a page after which no refresh may begin, because its response might never arrive.
+const QUIET: [&str; 3] = [r#"{"t":"hidden"}"#, r#"{"t":"offline"}"#, r#"{"t":"bye"}"#];
+
+/// Creates two pages whose refresh has failed for twenty seconds. The next attempt is about 16 seconds away, and would
+/// succeed.
+fn failed() -> (World, PortId, PortId) {
     let (mut world, page) = World::expired();
+    let other = world.open();
     world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
     let call = world.fetch(page, "/orders");
-    world.answer_all();
     world.advance(seconds(20));
     assert_eq!(world.code(call), "provider_unavailable");
     world.provider.repair();
-    let refused = world.fetch(page, "/orders");
-    assert_eq!(world.code(refused), "provider_unavailable");
-    world.say(page, WOKE);
-    let call = world.fetch(page, "/orders");
-    world.answer_all();
-    assert_eq!(world.status(call), 200);
+    (world, page, other)
+}
+
+#[test]
+fn call_after_waking_skips_the_backoff() {
+    for waking in WAKING {
+        let (mut world, page, _) = failed();
+        let refused = world.fetch(page, "/orders");
+        assert_eq!(world.code(refused), "provider_unavailable", "{waking}");
+        world.say(page, waking);
+        let call = world.fetch(page, "/orders");
+        world.answer_all();
+        assert_eq!(world.status(call), 200, "{waking}");
+    }
 }
 
 #[test]
 fn repeated_waking_causes_no_storm() {
-    let (mut world, page) = World::expired();
-    world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
-    world.fetch(page, "/orders");
-    world.answer_all();
-    world.advance(seconds(300));
-    let before = world.count(REFRESH);
-    for _ in 0..100 {
-        world.say(page, WOKE);
+    for waking in WAKING {
+        let (mut world, page) = World::expired();
+        world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
+        world.fetch(page, "/orders");
         world.answer_all();
-        world.advance(std::time::Duration::from_millis(100));
+        world.advance(seconds(300));
+        let before = world.count(REFRESH);
+        for _ in 0..100 {
+            world.say(page, waking);
+            world.answer_all();
+            world.advance(Duration::from_millis(100));
+        }
+        assert!(world.count(REFRESH) - before <= 11, "{waking}");
     }
-    assert!(world.count(REFRESH) - before <= 11);
+}
+
+#[test]
+fn quiet_page_repeats_no_failed_refresh() {
+    for quiet in QUIET {
+        let (mut world, page, other) = failed();
+        let before = world.count(REFRESH);
+        world.say(page, quiet);
+        world.answer_all();
+        assert_eq!(world.count(REFRESH), before, "{quiet}");
+        let refused = world.fetch(other, "/orders");
+        assert_eq!(world.code(refused), "provider_unavailable", "{quiet}");
+        // The attempt is due, and its timer is late.
+        world.pass(Millis::from_secs(60));
+        world.say(other, quiet);
+        world.answer_all();
+        assert_eq!(world.count(REFRESH), before, "{quiet}");
+        world.advance(seconds(1));
+        assert_eq!(world.count(REFRESH), before + 1, "{quiet}");
+    }
+}
+
+#[test]
+fn quiet_page_refreshes_no_stale_token() {
+    for (messages, refreshes) in [(&QUIET[..], 0), (&WAKING, 1)] {
+        for text in messages {
+            let mut world = World::new();
+            world.provider.lifetime = seconds(30);
+            let page = world.open();
+            world.sign_in(page);
+            world.sleep_unnoticed(seconds(26));
+            world.say(page, r#"{"t":"active"}"#);
+            // The token is stale, then expired, and the timer is late.
+            for wait in [2, 3] {
+                world.sleep_unnoticed(seconds(wait));
+                world.say(page, text);
+                world.answer_all();
+                assert_eq!(world.count(REFRESH), refreshes, "{text} after {wait} s");
+            }
+        }
+    }
 }

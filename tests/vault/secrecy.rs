@@ -132,7 +132,6 @@ fn debug_output_shows_only_names() {
     let [gone, said_goodbye] = [world.open(), world.open()];
     world.leave(gone);
     world.say(said_goodbye, r#"{"t":"bye"}"#);
-    world.wake();
     // This provider request is canceled by its time limit.
     let page = world.open();
     world.sign_in(page);
@@ -151,7 +150,6 @@ fn debug_output_shows_only_names() {
         "CallFailed",
         "CallClosed",
         "Tick",
-        "Woke",
     ];
     let outputs = [
         "Post", "Close", "Send", "Cancel", "Store", "Take", "Verify", "Call", "Deliver", "Drop",

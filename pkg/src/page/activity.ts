@@ -6,25 +6,28 @@
 import { REPORT_INTERVAL } from '../../glue/constants.js'
 import { listen } from './listen.js'
 
+/** A report of a page about its user, its visibility or its device. */
+export type Report = 'active' | 'visible' | 'hidden' | 'online' | 'offline'
+
 /**
- * Calls `report` with `active` when the user is active, at most every fifteen seconds. Calls `report` with `woke` when
- * the device is online again, and when the page's visibility changes. Returns a function that stops watching.
+ * Calls `report` with `active` when the user is active, at most every fifteen seconds, and with the other reports when
+ * the page's visibility changes and when the device is online or offline. Returns a function that stops watching.
  */
-export const watchUser = (report: (what: 'active' | 'woke') => void): (() => void) => {
+export const watchUser = (report: (what: Report) => void): (() => void) => {
   let last = -Infinity
   const onActivity = ({ isTrusted, timeStamp }: Event) => {
     if (!isTrusted || timeStamp - last < REPORT_INTERVAL) return
     last = timeStamp
     report('active')
   }
-  const onWake = () => report('woke')
   const listeners = {
     pointerdown: onActivity,
     keydown: onActivity,
     wheel: onActivity,
     touchmove: onActivity,
-    online: onWake,
-    visibilitychange: onWake,
+    online: () => report('online'),
+    offline: () => report('offline'),
+    visibilitychange: () => report(document.visibilityState),
   }
   const options = { passive: true, capture: true }
   const stops = Object.entries(listeners).map(([type, listener]) => listen(window, type, listener, options))

@@ -77,8 +77,14 @@ export type PageMessage =
   | { t: 'inspect'; id: number }
   /** The user is active in the page. Sent at most every 15 s. No response. */
   | { t: 'active' }
-  /** The device is online again, or the page's visibility has changed: failed requests may succeed now. No response. */
-  | { t: 'woke' }
+  /** The page has become visible: failed requests may succeed now. No response. */
+  | { t: 'visible' }
+  /** The page has become hidden. No response. */
+  | { t: 'hidden' }
+  /** The device is online again: failed requests may succeed now. No response. */
+  | { t: 'online' }
+  /** The device is offline. No response. */
+  | { t: 'offline' }
   /** The page is being left, and its port can be dropped. */
   | { t: 'bye' }
 

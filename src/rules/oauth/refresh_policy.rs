@@ -226,8 +226,8 @@ pub fn refresh_margin(lifetime: Millis) -> Millis {
 /// Number of failures after which calls no longer wait for the refresh.
 pub const MAX_WAITED_FAILURES: u32 = 3;
 
-/// Number of failures after which no attempt is scheduled. A call, the `online` event or a wake-up may still start an
-/// attempt.
+/// Number of failures after which no attempt is scheduled. A call, a device that is online again, or a page
+/// that becomes visible may still start an attempt.
 pub const MAX_SCHEDULED: u32 = 10;
 
 /// Number of refusals without a usable reason after which a session is suspected.
@@ -257,7 +257,8 @@ const OUTAGE_CALL_WAIT: u64 = 4000;
 /// After [`OUTAGE_SPAN`], this wait replaces [`OUTAGE_CALL_WAIT`].
 const LONG_OUTAGE_CALL_WAIT: u64 = 30_000;
 const OUTAGE_SPAN: Millis = Millis::from_secs(120);
-/// When the device wakes up or comes online, a longer wait for a suspected session is shortened to this time.
+/// When a page becomes visible or the device comes online, a longer wait for a suspected session is shortened to this
+/// time.
 const SUSPECTED_LEAST_WAIT: Millis = Millis::from_secs(10);
 
 /// The delay after the first failure. Each further failure doubles the delay.
@@ -265,7 +266,7 @@ const FIRST_DELAY: Millis = Millis(500);
 /// Limit on the delay before it is varied at random: see [`Schedule::failed`]. The longest wait after a failure is
 /// therefore 75 seconds. After [`Schedule::blocked`], the wait is exactly this long.
 const LONGEST_DELAY: Millis = Millis::from_secs(60);
-/// When the device wakes up or comes online, a longer wait is shortened to this time.
+/// When a page becomes visible or the device comes online, a longer wait is shortened to this time.
 const LEAST_WAIT: Millis = Millis::from_secs(1);
 /// Limit on the wait that a provider asks for. A longer `Retry-After` is reduced to this limit.
 const LONGEST_WAIT: Millis = Millis::from_secs(600);
@@ -280,7 +281,7 @@ pub struct Schedule {
     failed_at: Instant,
     wait: Millis,
     scheduled: bool,
-    /// True if the last failure was temporary, so that an attempt may succeed once the device wakes up or is online.
+    /// True if the last failure was temporary, so that an attempt may succeed once the device is online.
     can_retry_soon: bool,
     /// The time at which the first of the failed attempts began.
     failing_since: Instant,
@@ -386,8 +387,8 @@ impl Schedule {
         };
     }
 
-    /// Brings the next attempt forward, because the device woke up or is online again. The wait that a provider asked
-    /// for is not shortened, and repeated reports of pages do not cause more attempts.
+    /// Brings the next attempt forward, because a page became visible or the device is online again. The wait that a
+    /// provider asked for is not shortened, and repeated reports of pages do not cause more attempts.
     pub fn retry_soon(&mut self) {
         if self.can_retry_soon {
             self.scheduled = true;

@@ -234,7 +234,7 @@ impl TestCore {
         }));
     }
 
-    /// Tells the vault that the device is online again.
+    /// Lets the pages report that the device is online again.
     pub fn wake(&mut self) {
         self.world.wake();
     }

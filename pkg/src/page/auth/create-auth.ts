@@ -144,7 +144,10 @@ export const createAuth = <Claims = DefaultClaims>(
   const begin = (): Promise<LazyClient> => {
     hasWoken = false
     if (globalThis.document)
-      watching ??= [watchUser((what) => what === 'woke' && later()), listen(window, 'focus', later)]
+      watching ??= [
+        watchUser((what) => (what === 'online' || what === 'visible') && later()),
+        listen(window, 'focus', later),
+      ]
     const open = async () => {
       if (client) await client.reconnect()
       else client = await create()

@@ -6,6 +6,7 @@
  * port. Every request that was in flight then fails with `page_left`, since the responses were lost.
  */
 import { PROTOCOL } from '../../../glue/constants.js'
+import type { Report } from '../activity.js'
 import type { CallbackResult } from '../api.js'
 import type { StrongroomError } from '../errors/error.js'
 import { listen } from '../listen.js'
@@ -120,7 +121,7 @@ export interface Connection {
   /** Requests more chunks of a body. */
   more(id: number): void
   /** Sends a message that has no response. */
-  notify(what: 'active' | 'woke'): void
+  notify(what: Report): void
   /** Drops request `id`. With `how`, also tells the vault to abort the call or to cancel the login. */
   drop(id: number, how?: 'abort' | 'cancel'): void
   /**

@@ -140,7 +140,10 @@ export const connect = async (
   // Tells other tabs about the session, because this page may have just come back from a login.
   state.announce()
   const stops = [
-    watchUser((event) => (event === 'active' ? state.onUserActivity() : state.onPageShown())),
+    watchUser((event) => {
+      if (event === 'active') state.onUserActivity()
+      if (event === 'online' || event === 'visible') state.onPageShown()
+    }),
     listen(window, 'focus', state.onPageShown),
     listen(window, 'pagehide', state.closeChannel),
     listen(window, 'pageshow', state.onPageRestored),

@@ -108,7 +108,7 @@ impl World {
         self.wake_unanswered();
     }
 
-    /// Lets the device sleep and wake up. The vaults are not told that the device woke up.
+    /// Lets the device sleep and wake up. No page reports that the device is online again.
     pub fn sleep_unnoticed(&mut self, duration: Duration) {
         let millis = u64::try_from(duration.as_millis()).unwrap();
         self.now.wall += millis;
@@ -116,8 +116,8 @@ impl World {
         self.watch.hinder();
     }
 
-    /// Tells all vaults that are not frozen that the device is online again, or that a page is visible again. Then
-    /// completes the vaults' operations.
+    /// Lets the pages of all vaults that are not frozen report that the device is online again. Then completes the vaults'
+    /// operations.
     pub fn wake(&mut self) {
         self.wake_unanswered();
         self.answer_all();
@@ -125,8 +125,14 @@ impl World {
 
     /// Does the same as `wake`, but leaves the vaults' operations pending.
     pub fn wake_unanswered(&mut self) {
-        self.story(|_| "the vault is told that the device is awake, online or visible".to_owned());
-        self.each(|| Input::Woke);
+        self.story(|_| "all pages report that the device is online".to_owned());
+        for port in self.pages.greeted.clone() {
+            let is_frozen = self.workers.frozen.contains(&self.pages.homes[&port]);
+            // An earlier report may have disconnected this page.
+            if !is_frozen && self.pages.greeted.contains(&port) {
+                self.say(port, r#"{"t":"online"}"#);
+            }
+        }
     }
 
     /// Changes the device's clock, as the user may.

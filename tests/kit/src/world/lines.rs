@@ -75,11 +75,10 @@ impl World {
         let now = self.now;
         let has_reported = match input {
             Input::Message { port, text, .. } => {
-                let is_report = [r#""t":"online""#, r#""t":"offline""#, r#""t":"woke""#];
+                let is_report = [r#""t":"online""#, r#""t":"offline""#];
                 is_report.iter().any(|report| text.contains(report))
                     && self.pages.greeted.contains(port)
             }
-            Input::Woke => true,
             _ => false,
         };
         let line = self.line();
