@@ -105,6 +105,8 @@ enum Todo {
     /// The network changes, and ends all connections.
     Change,
     NetworkComes,
+    /// The page reports that the device is offline.
+    Offline,
     Online,
     Shown,
     Poll,
@@ -235,13 +237,13 @@ impl Laptop {
     /// The lid is closed: the connections end, and nothing runs until the device wakes.
     fn sleeps(&mut self, time: u64, runs_on: bool) {
         if !self.in_the_dark {
-            self.world.wake_unanswered();
+            self.world.say(self.page, r#"{"t":"hidden"}"#);
             let rest = self.between(50, 300);
             self.run(rest);
         }
         self.is_up = false;
         self.agenda
-            .retain(|_, todo| !matches!(todo, Todo::Change | Todo::NetworkComes | Todo::Online));
+            .retain(|_, todo| !matches!(todo, Todo::Change | Todo::NetworkComes | Todo::Offline | Todo::Online));
         self.kill_all();
         self.agenda
             .retain(|_, todo| !matches!(todo, Todo::UserCalls | Todo::Active | Todo::Repeat(_)));
@@ -277,6 +279,9 @@ impl Laptop {
             (self.is_fresh, self.is_dead) = (false, self.dice.roll(10) < 3);
         } else {
             self.after(comes, Todo::NetworkComes);
+            if !self.is_untold {
+                self.after(SECOND, Todo::Offline);
+            }
         }
         for _ in 0..=self.dice.roll(2) {
             let later = match self.dice.roll(10) {
@@ -355,8 +360,17 @@ impl Laptop {
                     self.after(500, Todo::Online);
                 }
             }
-            Todo::Online | Todo::Shown => {
-                self.world.wake_unanswered();
+            Todo::Offline => {
+                if !self.is_up {
+                    self.world.say(self.page, r#"{"t":"offline"}"#);
+                }
+            }
+            Todo::Online => {
+                self.world.say(self.page, r#"{"t":"online"}"#);
+                self.user_calls();
+            }
+            Todo::Shown => {
+                self.world.say(self.page, r#"{"t":"visible"}"#);
                 self.user_calls();
             }
             Todo::Poll => {

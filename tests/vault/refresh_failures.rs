@@ -612,7 +612,7 @@ fn wrong_clock_is_corrected_by_the_provider() {
 const WAKING: [&str; 2] = [r#"{"t":"visible"}"#, r#"{"t":"online"}"#];
 
 /// Messages of a page after which no refresh may begin, because its response might never arrive.
-const QUIET: [&str; 3] = [r#"{"t":"hidden"}"#, r#"{"t":"offline"}"#, r#"{"t":"bye"}"#];
+const LEAVING: [&str; 3] = [r#"{"t":"hidden"}"#, r#"{"t":"offline"}"#, r#"{"t":"bye"}"#];
 
 /// Creates two pages whose refresh has failed for twenty seconds. The next attempt is about 16 seconds away, and would
 /// succeed.
@@ -660,7 +660,7 @@ fn repeated_waking_causes_no_storm() {
 
 #[test]
 fn quiet_page_repeats_no_failed_refresh() {
-    for quiet in QUIET {
+    for quiet in LEAVING {
         let (mut world, page, other) = failed();
         let before = world.count(REFRESH);
         world.say(page, quiet);
@@ -680,17 +680,17 @@ fn quiet_page_repeats_no_failed_refresh() {
 
 #[test]
 fn quiet_page_refreshes_no_stale_token() {
-    for (messages, refreshes) in [(&QUIET[..], 0), (&WAKING, 1)] {
+    for (messages, refreshes) in [(&LEAVING[..], 0), (&WAKING[..1], 1)] {
         for text in messages {
             let mut world = World::new();
             world.provider.lifetime = seconds(30);
             let page = world.open();
             world.sign_in(page);
-            world.sleep_unnoticed(seconds(26));
+            world.pass(Millis::from_secs(26));
             world.say(page, r#"{"t":"active"}"#);
             // The token is stale, then expired, and the timer is late.
             for wait in [2, 3] {
-                world.sleep_unnoticed(seconds(wait));
+                world.pass(Millis::from_secs(wait));
                 world.say(page, text);
                 world.answer_all();
                 assert_eq!(world.count(REFRESH), refreshes, "{text} after {wait} s");

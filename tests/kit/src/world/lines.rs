@@ -161,7 +161,7 @@ impl World {
                 let (may_be_doubted, proven, silent) =
                     (line.may_be_doubted, line.proven, line.silent.clone());
                 let is_needed = !line.has_proof_since(line.may_be_doubted) || line.may_be_spent;
-                Invariant::Unproven.holds_if(is_needed || line.has_pushed, || {
+                Invariant::Unproven.holds_if(is_needed || line.has_pushed || !line.has_read, || {
                     format!("there is a probe although nothing has changed since {may_be_doubted:?}, and a server answered at {proven:?}; {silent:?}")
                 });
             }
