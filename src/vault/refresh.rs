@@ -63,7 +63,8 @@ pub(super) struct Refresh {
     /// The access token that a call has used shortly before it expires, and the time at which its refresh begins if no
     /// response arrives earlier.
     follows: Option<(TokenSelector, Millis)>,
-    /// The number of probes in a row that got no answer, and the time at which the first of them ended.
+    /// The number of probes in a row that got no answer since the last doubt, and the time at which the first of them
+    /// ended.
     unanswered: (u32, Millis),
     /// True while a probe is in flight. After a refresh without a readable response, a probe shows if the provider can
     /// be reached.
@@ -98,7 +99,7 @@ const QUIET_FOR_USER: (Millis, Millis) = (Millis::from_secs(3), Millis::from_sec
 const LONGEST_QUIET: Millis = Millis::from_secs(5);
 /// The time for which an answer counts before a refresh token is repeated whose response was lost.
 const PROOF_OF_REPEAT: Millis = Millis::from_secs(2);
-/// The number of probes without an answer after which a refresh needs none, if another server answers.
+/// The number of probes without an answer, since the last doubt, after which a refresh needs none if another server answers.
 const MAX_UNANSWERED: u32 = 3;
 /// A refresh that follows a call begins at the latest after this time.
 const LONGEST_FOLLOWING: Millis = Millis::from_secs(5);
@@ -397,7 +398,9 @@ impl Refresh {
     fn proof_step(&self, ctx: &Context, provider: &Provider) -> ProofStep {
         let (line, now) = (&ctx.line, ctx.now.monotonic);
         let (unanswered, since) = self.unanswered;
-        let is_blocked = unanswered >= MAX_UNANSWERED && line.has_answered_since(since);
+        let is_blocked = unanswered >= MAX_UNANSWERED
+            && line.doubted() <= Some(since)
+            && line.has_answered_since(since);
         let needs_probe = provider.can_be_probed() && !is_blocked;
         if self.may_be_spent {
             // The token is at risk already, and a provider that accepts it again does so for a short time only.
@@ -408,6 +411,7 @@ impl Refresh {
             };
         }
         match self.quiet_at(ctx) {
+            // control: refresh_waits_for_quiet
             Some(at) if now < at => ProofStep::WaitUntil(at),
             // control: refresh_token_waits_for_a_proof
             _ if needs_probe && !line.is_proven() => ProofStep::Probe,
@@ -455,10 +459,12 @@ impl Refresh {
                 self.postponed(ctx, msg!("the provider asks to wait"))
             }
             _ => {
-                if self.unanswered.0 == 0 {
-                    self.unanswered.1 = ctx.now.monotonic;
+                let (unanswered, since) = &mut self.unanswered;
+                // Before a doubt, another line may have failed.
+                if *unanswered == 0 || ctx.line.doubted() > Some(*since) {
+                    (*unanswered, *since) = (0, ctx.now.monotonic);
                 }
-                self.unanswered.0 += 1;
+                *unanswered += 1;
                 if !is_waiting {
                     return RefreshStep::Wait;
                 }
@@ -714,6 +720,9 @@ impl Refresh {
     pub(super) fn on_probe(&mut self, ctx: &mut Context, outcome: &Outcome) -> RefreshStep {
         if !core::mem::take(&mut self.is_probing) {
             return RefreshStep::Wait;
+        }
+        if matches!(outcome, Outcome::Reply(_)) {
+            self.unanswered.0 = 0;
         }
         if !provider::is_reachable(ctx, outcome) {
             self.schedule.unreachable();

@@ -86,6 +86,10 @@ enum Todo {
     Thaw(usize),
     /// The holder that is not a vault releases the lock.
     FreeLock,
+    /// All requests in flight fail, because the device gets another address.
+    NetworkChanges,
+    /// All pages report that the device is online.
+    Online,
     /// The captive portal or the broken CDN in front of the provider is gone.
     WayIsFree,
 }

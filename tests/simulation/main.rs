@@ -181,28 +181,40 @@ impl Options {
 
 /// Prints how many sessions a lost response ends, for short and long tokens and for each kind of device.
 fn show_wakes(days: u64) -> ExitCode {
-    for (minutes, runs_on, is_untold) in [
-        (5, false, false),
-        (5, true, false),
-        (5, false, true),
-        (60, false, false),
-        (60, true, false),
-        (60, false, true),
-    ] {
-        let device = wakes::Device {
+    for minutes in [5, 60] {
+        let usual = wakes::Device {
             lifetime: Duration::from_secs(minutes * 60),
-            runs_on,
-            is_untold,
+            runs_on: false,
+            is_untold: false,
+            sleeps_briefly: false,
         };
-        let mut sum = wakes::Days::default();
-        (1..=days).for_each(|seed| sum.add(wakes::day(device, seed)));
-        let clock = if runs_on {
-            "clock runs on"
-        } else {
-            "clock stops"
+        let runs_on = wakes::Device {
+            runs_on: true,
+            ..usual
         };
-        let told = if is_untold { ", no `online`" } else { "" };
-        println!("tokens of {minutes} minutes, {clock}{told}\n  {sum}");
+        let devices = [
+            ("the monotonic clock stops in sleep", usual),
+            ("it runs on, as on Windows", runs_on),
+            (
+                "it runs on, and the sleep is shorter than three minutes",
+                wakes::Device {
+                    sleeps_briefly: true,
+                    ..runs_on
+                },
+            ),
+            (
+                "it stops, and the page hears of no change",
+                wakes::Device {
+                    is_untold: true,
+                    ..usual
+                },
+            ),
+        ];
+        for (name, device) in devices {
+            let mut sum = wakes::Days::default();
+            (1..=days).for_each(|seed| sum.add(wakes::day(device, seed)));
+            println!("tokens of {minutes} minutes; {name}\n  {sum}");
+        }
     }
     ExitCode::SUCCESS
 }

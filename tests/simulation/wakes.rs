@@ -39,6 +39,8 @@ pub(crate) struct Device {
     pub(crate) runs_on: bool,
     /// True if the page is never told that the device is offline.
     pub(crate) is_untold: bool,
+    /// True if the device sleeps for less than three minutes at a time.
+    pub(crate) sleeps_briefly: bool,
 }
 
 /// What happened in some days.
@@ -150,7 +152,7 @@ struct Laptop {
 /// Runs one day of this device.
 pub(crate) fn day(device: Device, seed: u64) -> Days {
     let mut laptop = Laptop::new(device, seed);
-    laptop.day(device.runs_on);
+    laptop.day(device);
     laptop.days.refreshes = laptop.world.count(Kind::Provider(Endpoint::Refresh));
     laptop.days.probes = laptop.world.count(Kind::Provider(Endpoint::Probe));
     laptop.days.days = 1;
@@ -199,10 +201,14 @@ impl Laptop {
         self.agenda.insert((time, self.last_entry), todo);
     }
 
-    fn day(&mut self, runs_on: bool) {
+    fn day(&mut self, device: Device) {
+        let runs_on = device.runs_on;
         for _ in 0..SLEEPS {
             self.is_used();
-            let asleep = self.between(2 * MINUTE, 50 * MINUTE);
+            let asleep = match device.sleeps_briefly {
+                true => self.between(10 * SECOND, 170 * SECOND),
+                false => self.between(2 * MINUTE, 50 * MINUTE),
+            };
             self.sleeps(asleep, runs_on);
             self.wakes(false);
         }
@@ -242,8 +248,12 @@ impl Laptop {
             self.run(rest);
         }
         self.is_up = false;
-        self.agenda
-            .retain(|_, todo| !matches!(todo, Todo::Change | Todo::NetworkComes | Todo::Offline | Todo::Online));
+        self.agenda.retain(|_, todo| {
+            !matches!(
+                todo,
+                Todo::Change | Todo::NetworkComes | Todo::Offline | Todo::Online
+            )
+        });
         self.kill_all();
         self.agenda
             .retain(|_, todo| !matches!(todo, Todo::UserCalls | Todo::Active | Todo::Repeat(_)));

@@ -96,6 +96,10 @@ enum Command {
         /// Instead of vaults, simulate isolates of the token handler that share one coordinator.
         #[arg(long, conflicts_with = "controls")]
         isolates: bool,
+        /// Instead of looking for faults, count the sessions that a laptop loses at a provider without a leeway: with the rules
+        /// of the core, and without the rules that protect a refresh after a wake. `--sessions` is a number of days.
+        #[arg(long, conflicts_with_all = ["controls", "isolates", "seed"])]
+        wakes: bool,
         /// Number of lives. Default: 20000, or 6000 with --isolates. With --seed: 1, printed step by step.
         #[arg(long)]
         sessions: Option<u64>,
@@ -266,6 +270,11 @@ fn run(command: &Command) -> Result<()> {
             write,
             ..
         } => simulation::controls(*write),
+        Command::Simulate {
+            wakes: true,
+            sessions,
+            ..
+        } => simulation::wakes(sessions.unwrap_or(100)),
         Command::Simulate {
             isolates,
             sessions,

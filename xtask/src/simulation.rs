@@ -63,6 +63,32 @@ pub(crate) fn run(lives: Lives, sessions: Option<u64>, seed: Option<u64>) -> Res
         .run()
 }
 
+/// The rules without which `wakes` also counts.
+const PROTECTING: [&str; 2] = ["refresh_token_waits_for_a_proof", "refresh_waits_for_quiet"];
+
+/// Counts the sessions that a laptop loses in this number of days, with all rules and without some of them.
+pub(crate) fn wakes(days: u64) -> Result<()> {
+    let copy = target("simulation-broken");
+    write_copy(&copy)?;
+    let built = step("simulation: build", Output::Quiet, || {
+        executable(broken(&copy))
+    })?;
+    let count = |label: &str, control: &str| {
+        println!("\n{label}");
+        program(&built)
+            .args(["--wakes", "--sessions", &days.to_string()])
+            .env(VARIABLE, control)
+            .run()
+    };
+    count("with all rules", "")?;
+    for control in PROTECTING {
+        let variant = VARIANTS.iter().find(|variant| variant.control == control);
+        let variant = variant.context("the rule can be broken")?;
+        count(&format!("if {}", variant.fault), control)?;
+    }
+    Ok(())
+}
+
 /// Runs the simulation with each broken rule, until the simulation notices it. With `writes`, writes the lowest seed that
 /// notices each broken rule to xtask/src/variants.rs.
 pub(crate) fn controls(writes: bool) -> Result<()> {

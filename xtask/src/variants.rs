@@ -666,6 +666,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
         breaks: Instead("successor.bound.as_ref()"),
     },
     Variant {
+        control: "refresh_waits_for_quiet",
+        fault: "a refresh token leaves at once after sleep",
+        noticed_by: "unproven",
+        seed: 1,
+        breaks: Instead("ProofStep::Send"),
+    },
+    Variant {
         control: "refresh_token_waits_for_a_proof",
         fault: "a refresh token leaves after sleep without a proof that the line works",
         noticed_by: "unproven",

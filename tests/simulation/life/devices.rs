@@ -203,8 +203,43 @@ impl Life {
             }
         }
         self.sleep_until(end, clock_stands_still);
-        if self.dice.roll(4) != 0 {
-            self.world.wake_unanswered();
+        self.wakes();
+    }
+
+    /// The network comes back after the device, and then changes once or twice. The pages report this, but sometimes late or
+    /// never.
+    fn wakes(&mut self) {
+        let awake = self.now();
+        let absent = self.dice.pick(&[0, 0, 300, 2 * SECOND, 8 * SECOND]);
+        if absent > 0 {
+            self.offline_until = awake + absent;
+            self.knows_offline = self.more_dice.roll(2) == 0;
+        }
+        for _ in 0..self.dice.roll(3) {
+            let later = self.dice.pick(&[100, 500, 1500, 3 * SECOND, 15 * SECOND]);
+            self.at(awake + absent + later, Todo::NetworkChanges);
+        }
+        match self.dice.roll(4) {
+            0 => {}
+            1 => self.at(awake + absent + 10 * SECOND, Todo::Online),
+            _ => self.at(awake + absent, Todo::Online),
+        }
+    }
+
+    /// Fails the requests in flight. The servers act on half of them.
+    pub(super) fn network_changes(&mut self) {
+        self.tally.fault("network changed");
+        self.tell("the network changes");
+        self.plan_new_jobs();
+        let jobs = self.agenda.values().filter_map(Todo::writes);
+        let kind_of = |job: &JobId| self.world.kind_of(*job);
+        let is_request = |job: &JobId| matches!(kind_of(job), Some(Kind::Provider(_) | Kind::Call));
+        let in_flight: Vec<JobId> = jobs.filter(is_request).collect();
+        for job in in_flight {
+            if self.dice.roll(2) == 0 {
+                self.provider_acts(job);
+            }
+            self.do_it(Todo::NetworkFails(job));
         }
     }
 

@@ -109,7 +109,7 @@ impl Life {
         self.world.timer_of(vault, late);
     }
 
-    fn do_it(&mut self, todo: Todo) {
+    pub(super) fn do_it(&mut self, todo: Todo) {
         if let Some(vault) = self.reaches(&todo)
             && self.world.is_frozen(vault)
         {
@@ -145,6 +145,8 @@ impl Life {
                 self.tell("the provider can be reached again");
                 self.clear_way();
             }
+            Todo::NetworkChanges => self.network_changes(),
+            Todo::Online => self.world.wake_unanswered(),
             Todo::FreeLock => {
                 self.tell("the holder that is not a vault releases the lock");
                 self.world.seize_lock(false);
@@ -163,6 +165,8 @@ impl Life {
             | Todo::SetClock(_)
             | Todo::Thaw(_)
             | Todo::FreeLock
+            | Todo::NetworkChanges
+            | Todo::Online
             | Todo::WayIsFree => None,
         }
     }
