@@ -215,7 +215,9 @@ describe('faults', { concurrency: AT_ONCE }, () => {
       config: { requestTimeout: 1, refreshTimeout: 1 },
       leeway: LEEWAY,
       fault: { delay: 4000, when: 'after' },
-      requests: 3,
+      // The calls wait 1 s for the second attempt together with its probe, so its request has not timed out by then. If the
+      // vault's timer is late, it has, and the calls also wait for the third attempt.
+      requests: [2, 3],
     },
   ]
 
@@ -233,7 +235,7 @@ describe('faults', { concurrency: AT_ONCE }, () => {
         const made = count()
         report.add(what, [...new Set(calls)].join(), 'goes on', `${made} for 50 calls`)
         assert.deepEqual([...new Set(calls)], ['provider_unavailable'])
-        assert.equal(made, requests)
+        assert.ok(requests.includes(made), `${made} token requests`)
         await goesOn(app, page)
       }),
     )
