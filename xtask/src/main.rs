@@ -335,8 +335,13 @@ const fn demo_options(vault_origin: bool, edge: bool) -> &'static [&'static str]
 }
 
 fn demo_check(options: &[&str]) -> Result<()> {
+    demo_checker(options)?.run()
+}
+
+/// Builds what the demo loads, and returns the script that drives it in a browser.
+fn demo_checker(options: &[&str]) -> Result<process::Process> {
     let check = browser::with_chromium(process::node(&["www/check.mjs"]))?;
-    demo_build(check, options)?.run()
+    demo_build(check, options)
 }
 
 /// Builds what a script of the demo loads, and returns the script with these options. The token handler on Cloudflare's

@@ -1,5 +1,6 @@
 //! Runs the kinds of tests, in an order that finds mistakes early.
 
+use crate::at_once::each;
 use crate::browser::{Engine, with_chromium, with_engines, with_headless_shell};
 use crate::process::{Process, cargo, node};
 use crate::programs::{self, with_programs};
@@ -323,13 +324,17 @@ fn edge(all: bool) -> Result<()> {
     Suite::of("tests/edge")?.run_in_browsers(AtOnce::Three, prepare)
 }
 
-/// Drives the demo in each of its three forms.
+/// Drives the demo in each of its three forms. The forms run at the same time, because most of the time they wait for tokens
+/// that expire.
 fn demo() -> Result<()> {
-    [(false, false), (true, false), (false, true)]
-        .into_iter()
-        .try_for_each(|(vault_origin, edge)| {
-            crate::demo_check(crate::demo_options(vault_origin, edge))
-        })
+    let checks = [(false, false), (true, false), (false, true)]
+        .map(|(vault_origin, edge)| crate::demo_options(vault_origin, edge))
+        .map(crate::demo_checker);
+    let check = |check: Result<Process>| {
+        println!("{}\n", check?.read()?);
+        Ok(())
+    };
+    each(checks.len(), checks, check).into_iter().collect()
 }
 
 /// Runs the files in `tests/browser`, or a part of them, and the suite of the engines in Chromium.
