@@ -1,5 +1,6 @@
 //! Builds the npm package in `pkg/dist` from `pkg/glue` and `pkg/src`, and then bundles the demo site.
 
+use crate::at_once::each;
 use crate::paths::{at, files_below, root};
 use crate::process::node;
 use crate::progress::{Output, seconds, step, unchanged};
@@ -28,14 +29,21 @@ pub(crate) fn build() -> Result<()> {
     let start = Instant::now();
     println!("build");
     install::npm_packages()?;
-    wasm::build()?;
-    testing::build()?;
+    modules()?;
     facts::write()?;
     package()?;
     site()?;
     println!("built in {}\n", seconds(start.elapsed()));
     DONE.store(true, Relaxed);
     Ok(())
+}
+
+/// Builds the modules of the package. They are built at the same time, because each keeps little more than one core busy.
+fn modules() -> Result<()> {
+    install::wasm_target()?;
+    let builds: [fn() -> Result<()>; 2] = [wasm::build, testing::build];
+    let built = each(builds.len(), builds, |build| build());
+    built.into_iter().collect()
 }
 
 /// The folder with the package's files that the demo loads, relative to the repository's root.
