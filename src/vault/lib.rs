@@ -221,7 +221,6 @@ impl Vault {
         self.record_uploads();
         self.route(input);
         let Self { ctx, tokens, .. } = self;
-        tokens.prove_line(ctx);
         tokens.provider.check_pin(ctx);
         self.expiry_warning.update(ctx);
         let may_stop = tokens.persistence.is_up_to_date(ctx);
@@ -270,7 +269,10 @@ impl Vault {
                 api_sockets::opened(ctx, &mut calls.list, call, &protocol);
             }
             Input::Tick => self.tick(),
-            input => self.operation_ended(input),
+            input => {
+                self.operation_ended(input);
+                self.tokens.prove_line(&mut self.ctx);
+            }
         }
     }
 
@@ -711,6 +713,7 @@ impl Vault {
         if let Some(selector) = tokens.refresh.take_following(ctx, false) {
             tokens.start_refresh_of(ctx, selector);
         }
+        tokens.prove_line(ctx);
         let is_needed =
             |session: &Session| session.is_stale(&now) && session.is_renewed_ahead(&now);
         if !ctx.is_in_doubt() && ctx.session.as_deref().is_some_and(is_needed) {

@@ -543,8 +543,8 @@ impl Refresh {
     /// Sends the refresh request. Returns false if the request cannot be sent or is no longer needed. If another vault
     /// has stored a successor, `Tokens::merge` has already abandoned this refresh.
     pub(super) fn send(&mut self, ctx: &mut Context, provider: &Provider, dpop: &mut Dpop) -> bool {
-        if !matches!(self.proof_step(ctx, provider), ProofStep::Send) {
-            // There was another doubt, or the proof is too old: the lock was not granted for a long time.
+        if !self.may_be_spent && !matches!(self.proof_step(ctx, provider), ProofStep::Send) {
+            // There was another doubt while the refresh waited for the lock.
             self.stage = RefreshStage::Proving;
             return false;
         }
