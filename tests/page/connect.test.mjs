@@ -381,3 +381,18 @@ for (const [code, isRepeated] of [
     client.close()
   })
 }
+
+test('a user waits for an event source, and not for a poll', async () => {
+  const { client, made } = await start(new FakeWorker({ user: 'alice' }))
+  const source = client.eventSource('https://api.example/events')
+  client.fetch('https://api.example/news', { background: true }).catch(() => {})
+  await settled()
+  const sent = made[0].received.filter(({ t }) => t === 'fetch')
+  const awaited = sent.map(({ url, background, awaited }) => [url, background, awaited])
+  assert.deepEqual(awaited.sort(), [
+    ['https://api.example/events', true, true],
+    ['https://api.example/news', true, undefined],
+  ])
+  source.close()
+  client.close()
+})

@@ -10,6 +10,7 @@ const BEACON: Fetch<'_> = Fetch {
     method: "POST",
     headers: &[],
     background: false,
+    awaited: false,
     keepalive: true,
     credentials: "",
     body: Body::Replayable,

@@ -23,12 +23,16 @@ fn woken() -> (World, PortId) {
 }
 
 fn poll(world: &mut World, page: PortId) -> Request {
-    let background = true;
-    let poll = Fetch {
-        background,
+    fetch_in_background(world, page, false)
+}
+
+fn fetch_in_background(world: &mut World, page: PortId, awaited: bool) -> Request {
+    let fetch = Fetch {
+        background: true,
+        awaited,
         ..Fetch::default()
     };
-    world.fetch_as(page, &poll)
+    world.fetch_as(page, &fetch)
 }
 
 fn counts(world: &World) -> (usize, usize) {
@@ -85,6 +89,18 @@ fn polls_wait_for_twenty_seconds() {
     assert_eq!(world.code(call), "provider_unavailable");
     world.advance(SECOND);
     assert_eq!(counts(&world), (1, 1));
+}
+
+#[test]
+fn awaited_background_call_is_no_poll() {
+    for (awaited, quiet) in [(true, 3), (false, 20)] {
+        let (mut world, page) = woken();
+        fetch_in_background(&mut world, page, awaited);
+        world.advance(seconds(quiet - 1));
+        assert_eq!(counts(&world), (0, 0), "{awaited}");
+        world.advance(SECOND);
+        assert_eq!(counts(&world), (1, 1), "{awaited}");
+    }
 }
 
 #[test]

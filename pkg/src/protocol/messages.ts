@@ -133,6 +133,8 @@ export interface RequestHead {
    * True for a request that the user did not cause, such as a poll. Such a request does not extend the idle timeout.
    */
   background?: boolean
+  /** True for a background request that a user waits for, such as that of an event source. */
+  awaited?: true
   credentials?: RequestCredentials
   cache?: RequestCache
   integrity?: string

@@ -7,6 +7,11 @@ import { NO_RESPONSE, NO_STREAMS, NO_TOKEN } from '../../protocol/message-keys.j
 import { type Body, openBody, toResponse, wholeBody } from './response.js'
 import { refuse, expandMessage } from '../errors/error-text.js'
 
+/** The options of a request of an app or of this package. The types of an app do not have `awaited`. */
+export interface SentInit extends VaultRequestInit {
+  awaited?: true
+}
+
 /**
  * Sends a request through the vault. The platform's own `Request` parses the arguments, so that they have the same
  * meaning and the same errors as in `fetch`.
@@ -14,7 +19,7 @@ import { refuse, expandMessage } from '../errors/error-text.js'
 export const vaultFetch = async (
   connection: Connection,
   input: RequestInfo | URL,
-  init: VaultRequestInit | undefined,
+  init: SentInit | undefined,
   report: (call: CallEvent) => void,
 ): Promise<Response> => {
   const began = performance.now()
@@ -68,6 +73,7 @@ export const vaultFetch = async (
         method,
         headers: [...request.headers],
         background: init?.background,
+        awaited: init?.awaited,
         cache,
         credentials,
         integrity,

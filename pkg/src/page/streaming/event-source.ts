@@ -1,5 +1,6 @@
 /** Implements `EventSource` (HTML 9.2) with a client's `fetch`, which adds the access token. */
-import type { Strongroom, VaultRequestInit } from '../api.js'
+import type { Strongroom } from '../api.js'
+import type { SentInit } from '../fetch/fetch.js'
 import { eventStream } from './event-stream.js'
 import { errorEvent, defineAttributes } from './define-attributes.js'
 import type { LazyTarget } from './lazy-target.js'
@@ -42,7 +43,7 @@ const asHeader = (id: string): string =>
 
 export const eventSource = (
   target: LazyTarget,
-  send: (url: string, init: VaultRequestInit) => Promise<Response>,
+  send: (url: string, init: SentInit) => Promise<Response>,
   { withCredentials = false }: EventSourceInit = {},
   auth: Strongroom,
 ): void => {
@@ -123,8 +124,9 @@ export const eventSource = (
     if (lastEventId) headers.set('last-event-id', asHeader(lastEventId))
     try {
       const response = await send(url, {
-        // An open event source does not extend the idle timeout.
+        // An open event source does not extend the idle timeout, but its user waits for it.
         background: true,
+        awaited: true,
         cache: 'no-store',
         credentials: withCredentials ? 'include' : 'same-origin',
         headers,

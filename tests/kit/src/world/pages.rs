@@ -34,6 +34,8 @@ pub struct Fetch<'a> {
     pub method: &'a str,
     pub headers: &'a [(&'a str, &'a str)],
     pub background: bool,
+    /// True for a background request that a user waits for.
+    pub awaited: bool,
     pub keepalive: bool,
     /// The member `credentials` as JSON, or an empty string.
     pub credentials: &'a str,
@@ -47,6 +49,7 @@ impl Default for Fetch<'_> {
             method: "GET",
             headers: &[],
             background: false,
+            awaited: false,
             keepalive: false,
             credentials: "",
             body: Body::Replayable,
@@ -475,6 +478,9 @@ pub fn fetch_members(fetch: &Fetch<'_>) -> String {
     object.push("method", fetch.method.into());
     object.push("headers", headers.into());
     object.push("background", fetch.background.into());
+    if fetch.awaited {
+        object.push("awaited", true.into());
+    }
     if fetch.keepalive {
         object.push("keepalive", true.into());
     }
