@@ -16,12 +16,13 @@ export interface Observed {
   client: Strongroom | null
   shown: Shown
   timeline: (hide: (call: string) => string) => string[]
+  refreshTimes: string[]
   search: SearchReport | null
   controls: Control[] | null
 }
 
 /** Writes the report. */
-export function writeReport({ client, shown, timeline, search, controls }: Observed): string {
+export function writeReport({ client, shown, timeline, refreshTimes, search, controls }: Observed): string {
   return [
     '## strongroom',
     `- version: ${STRONGROOM_VERSION}`,
@@ -35,6 +36,9 @@ export function writeReport({ client, shown, timeline, search, controls }: Obser
     '',
     '### Timeline',
     ...list(timeline(createNumbers())),
+    '',
+    '### Refreshes, with seconds since the first line',
+    ...list(refreshTimes),
     '',
     '### Messages',
     ...list(messages()),

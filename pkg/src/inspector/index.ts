@@ -239,6 +239,7 @@ export class StrongroomInspectorElement extends Base {
       client: this.#client,
       shown: this.#shown,
       timeline: (hide) => this.#timeline.report(hide),
+      refreshTimes: this.#timeline.refreshTimes(),
       search: this.#search.report,
       controls: this.#search.controls,
     })

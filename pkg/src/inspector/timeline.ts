@@ -7,6 +7,7 @@ import type { CallEvent, Session, Strongroom, TraceEvent } from '../page/api.js'
 import { button, el } from './dom.js'
 import { clock, took } from './format.js'
 import { findRecording } from './recorder.js'
+import { RefreshTimes, shortDetail } from './refresh-times.js'
 
 const LIMIT = 200
 /** Calls that begin within this many milliseconds after the first call of a line share this line. */
@@ -48,6 +49,7 @@ export class Timeline {
   #lines: Line[] = []
   #bursts: Burst[] = []
   #refreshStartedAt = 0
+  readonly #refreshTimes = new RefreshTimes()
   #session: Session | null = null
   #client: Strongroom | null = null
   readonly #list = el('ol')
@@ -106,6 +108,11 @@ export class Timeline {
     return this.#lines.map((line) => `${new Date(line.at).toISOString()} ${line.report(hide)}`).reverse()
   }
 
+  /** Returns the times of refreshes for a bug report, oldest first. */
+  refreshTimes(): string[] {
+    return this.#refreshTimes.report()
+  }
+
   #clear(): void {
     this.#lines = []
     this.#bursts = []
@@ -135,8 +142,8 @@ export class Timeline {
     this.isTraced = true
     if (event.call !== null) return this.#showCall(event.call, event)
     const { at, generation, status } = event
-    // A detail of these events has a few words. Details of warnings are sentences, which name what is wrong.
-    const detail = /^[\w ]{0,80}$/.test(event.detail ?? '') ? event.detail : null
+    this.#refreshTimes.add(event)
+    const detail = shortDetail(event)
     switch (event.event) {
       case 'login_started':
         return this.#note('Login started', 'authorization request with PKCE, state and nonce', 'plain', at)
@@ -144,6 +151,10 @@ export class Timeline {
         return this.#note('Signed in', 'code exchanged, ID token validated', 'good', at)
       case 'session_restored':
         return this.#note('Session restored', 'from the store', 'good', at)
+      case 'line_doubted':
+        return this.#note('Network may have changed', detail ?? '', 'plain', at)
+      case 'line_probed':
+        return this.#note('Probe sent', 'the refresh waits for any response of the provider', 'wait', at)
       case 'refresh_started':
         this.#refreshStartedAt = at
         return this.#note('Refresh started', 'the refresh token was sent to the provider', 'wait', at)

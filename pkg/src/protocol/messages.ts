@@ -323,6 +323,13 @@ export interface TraceEvent {
     | 'refresh_completed'
     /** The refresh failed (`detail`: the outcome). The refresh may be tried again. */
     | 'refresh_failed'
+    /**
+     * The network may have changed, so a refresh waits for some time (`detail`: `sleep`, `online or offline` or `no
+     * response`).
+     */
+    | 'line_doubted'
+    /** A refresh waits for any response of the provider to a request without a token. */
+    | 'line_probed'
     /** The session was restored from the store. */
     | 'session_restored'
     /** The session ended (`detail`: the reason). */
