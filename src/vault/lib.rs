@@ -103,8 +103,8 @@
 //! - `dpop`: proofs of possession of the DPoP keys of tokens.
 //! - `escrow`: the key that encrypts stored sessions, if a service worker holds the key.
 //! - `hints`: messages between vaults about sign-outs and sign-ins, and the end of an outdated vault.
-//! - `line`: when the network may last have changed, and when a server last answered.
 //! - `context`: configuration, time, session, connected pages, operations in flight.
+//! - `line`: when the network may last have changed, and when a server last answered.
 //! - `message`: the messages between page and vault. `io`: inputs and outputs.
 //! - `config`: the configuration.
 
