@@ -23,6 +23,7 @@ const OTHERS = {
     OUTAGE_CALL_WAIT: ' ms',
     LONG_OUTAGE_CALL_WAIT: ' ms',
   },
+  'src/vault/refresh.rs': { MAX_UNANSWERED: '' },
   'src/vault/tokens/revocation.rs': { ATTEMPTS: '', RETRY_AFTER_SECONDS: ' s' },
   'src/edge/isolate/outage.rs': { JITTER: ' ms' },
   'src/edge/provider/tokens.rs': { REVOCATIONS: '' },
@@ -62,7 +63,9 @@ export function constantsOf(source) {
   const lines = source.split('\n')
   return lines.flatMap((line, i) => {
     const [, name, type, value] =
-      /^\s*(?:export |pub(?:\([^)]*\))? )?const ([A-Z_]+)(?:: (\w+))? = (.*?);?$/.exec(line) ?? []
+      /^\s*(?:export |pub(?:\([^)]*\))? )?const ([A-Z_]+)(?:: (\w+|\(Millis, Millis\)))? = (.*?);?$/.exec(
+        line,
+      ) ?? []
     if (!name) return []
     let start = i
     while (/^\s*(\/\/\/|\/\*\*|\*)/.test(lines[start - 1] ?? '')) start--
@@ -98,6 +101,7 @@ const inWords = (seconds) => {
 /** Returns a value of Rust as people write it. */
 const readable = (value) =>
   value
+    .replace(/^\((Millis.+), (Millis.+)\)$/, (_, first, second) => [first, second].map(readable).join(', '))
     .replace(/\d+( \* \d+)+/, (product) => product.split(' * ').reduce((a, b) => a * b))
     .replace(/^Millis::from_secs\((\d+)\)$/, (_, seconds) => inWords(Number(seconds)))
     .replace(/^Millis\((\d+)\)$/, '$1 ms')
@@ -119,7 +123,7 @@ async function rows() {
     if (missing.length > 0) throw new Error(`${path} has no constant ${missing}`)
     for (const { name, type, value, what } of constants) {
       const unit = OTHERS[path]?.[name]
-      if (type === 'Millis' || unit !== undefined)
+      if (/\bMillis\b/.test(type) || unit !== undefined)
         found.push([`\`${path}: ${name}\``, readable(value) + (unit ?? ''), what])
     }
   }

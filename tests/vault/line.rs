@@ -48,7 +48,7 @@ fn without_a_doubt_nothing_waits() {
     assert_eq!(counts(&world), (0, 1));
 }
 
-// claim: end-28
+// claim: end-29
 #[test]
 fn users_call_waits_three_seconds_and_for_an_answer() {
     let (mut world, page) = woken();
