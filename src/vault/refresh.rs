@@ -94,6 +94,7 @@ pub(super) enum Urgency {
 /// The time without a doubt after which the line is quiet. The first value applies to short access tokens, the second one
 /// to those that live for half an hour or longer.
 const QUIET_FOR_NOBODY: (Millis, Millis) = (Millis::from_secs(20), Millis::from_secs(30));
+/// The same for calls of users.
 const QUIET_FOR_USER: (Millis, Millis) = (Millis::from_secs(3), Millis::from_secs(5));
 /// The longest time for which a user's call waits for a quiet line, however often there is a new doubt.
 const LONGEST_QUIET: Millis = Millis::from_secs(5);
