@@ -41,7 +41,7 @@ impl Doubt {
     }
 }
 
-/// What is known about the line. All times are monotonic.
+/// The latest facts about the line. All times are monotonic.
 #[derive(Default)]
 pub(super) struct Line {
     last_input: Option<Instant>,

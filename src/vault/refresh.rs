@@ -82,7 +82,7 @@ pub(super) struct Refresh {
 const MAX_FOR_401: u32 = 5;
 const WINDOW: Millis = Millis::from_secs(10);
 
-/// How long calls wait for a quiet line, after a sign that the line may have changed.
+/// The urgency of a refresh, which says how long it waits for a quiet line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Urgency {
     /// No user waits: the refresh is for a timer, a poll of the app, or a token that is still valid.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::keeping::two_vaults_with;
 use kit::world::provider::Refusing;
-use kit::world::{DISCOVERY, Endpoint, Fault, Fetch, Kind, PROBE, REFRESH, Request, SEALED, World};
+use kit::world::{Endpoint, Fault, Fetch, Kind, PROBE, REFRESH, Request, SEALED, World};
 use rules::base::clock::Millis;
 use vault::PortId;
 
@@ -163,6 +163,7 @@ fn probe_that_is_told_to_wait_postpones_the_refresh() {
     assert_eq!(world.count(REFRESH), 1);
 }
 
+// claim: end-29
 #[test]
 fn unanswered_probe_spends_nothing() {
     let (mut world, page) = woken();
@@ -190,6 +191,7 @@ fn unanswered_probes_need_no_sign_in() {
     assert_eq!(world.session(page).unwrap().str("state"), Some("active"));
 }
 
+// claim: end-29
 #[test]
 fn doubt_during_the_probe_needs_another_proof() {
     let (mut world, page) = woken();
@@ -275,15 +277,37 @@ fn repeat_waits_while_the_provider_does_not_answer() {
     assert_eq!(world.count(REFRESH), 1);
 }
 
+// claim: end-29
 #[test]
 fn provider_without_readable_documents_is_not_probed() {
-    let (mut world, page) = World::signed_in_with(SEALED);
-    world.restart();
-    world.provider.outage(Endpoint::Discovery, Fault::Opaque);
-    world.provider.outage(Endpoint::Keys, Fault::Opaque);
+    let config = r#"{"scope":"read","identity":"none","metadata":{"issuer":"https://id.example.com",
+        "authorization_endpoint":"https://id.example.com/authorize",
+        "token_endpoint":"https://id.example.com/token"}}"#;
+    let (mut world, page) = World::signed_in_with(config);
+    world.expire_access_token();
+    world.say(page, ONLINE);
+    world.fetch(page, "/orders");
+    world.advance(seconds(2));
+    assert_eq!(counts(&world), (0, 0));
+    world.advance(SECOND);
+    assert_eq!(counts(&world), (0, 1));
+}
+
+/// The first probe without a response is a doubt, so the second one follows 20 seconds later.
+// claim: end-29
+#[test]
+fn third_unanswered_probe_is_enough_if_an_api_answers() {
+    let (mut world, page) = World::signed_in();
+    world.advance(seconds(226));
+    world.say(page, ONLINE);
     world.provider.outage(Endpoint::Probe, Fault::Opaque);
-    let _ = page;
-    assert!(world.count(DISCOVERY) > 0);
+    for _ in 0..60 {
+        world.advance(SECOND);
+        let call = world.fetch(page, "/orders");
+        world.answer_all();
+        assert_eq!(world.status(call), 200);
+    }
+    assert_eq!(counts(&world), (3, 1));
 }
 
 #[test]
