@@ -13,19 +13,27 @@ use std::time::{Duration, Instant};
 
 /// The test files that take the longest. These files start first, so that the last files to run are short. Other files
 /// need not be listed.
-const LONG: [&str; 12] = [
+const LONG: [&str; 20] = [
     "webkit.test.mjs",
     "chromium.test.mjs",
-    "pwa.test.mjs",
-    "callback_page.test.mjs",
-    "frameworks.test.mjs",
-    "media.test.mjs",
-    "leak.test.mjs",
     "worker_failure.test.mjs",
+    "frameworks.test.mjs",
+    "pwa.test.mjs",
+    "media.test.mjs",
+    "uploads.test.mjs",
+    "large_bodies.test.mjs",
+    "bindings.test.mjs",
+    "servers.test.mjs",
+    "leak.test.mjs",
     "callback_attacks.test.mjs",
-    "deployment.test.mjs",
-    "sealed.test.mjs",
     "vault_origin_frame.test.mjs",
+    "browser.node.test.mjs",
+    "escrow.test.mjs",
+    "process_death.test.mjs",
+    "clocks.test.mjs",
+    "callback_page.test.mjs",
+    "theft.test.mjs",
+    "service_worker.test.mjs",
 ];
 
 /// Node ends a file after 20 minutes, because a test that timed out may leave a server that keeps its process alive. The
