@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn a_silent_origin_is_one_doubt_until_it_answers() {
         let mut line = Line::default();
-        let mut fail = |line: &mut Line, url, seconds| {
+        let fail = |line: &mut Line, url, seconds| {
             line.failed(Millis::from_secs(seconds), exchange(url, seconds))
                 .is_some()
         };
