@@ -419,3 +419,24 @@ fn refresh_behind_a_response_is_no_activity() {
     }
     assert_eq!(world.reason(page), Some("idle"));
 }
+
+#[test]
+fn inspectors_see_doubts_and_probes() {
+    let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
+    world.expire_access_token();
+    world.say(page, ONLINE);
+    world.fetch(page, "/orders");
+    world.advance(seconds(3));
+    let traces = world.page(page).of_type("trace");
+    let events: Vec<_> = traces
+        .filter_map(|trace| Some((trace.str("event")?, trace.str("detail"))))
+        .filter(|(event, _)| event.starts_with("line_") || event.starts_with("refresh_"))
+        .collect();
+    let expected = [
+        ("line_doubted", Some("online or offline")),
+        ("line_probed", None),
+        ("refresh_started", None),
+        ("refresh_completed", None),
+    ];
+    assert_eq!(events, expected);
+}
