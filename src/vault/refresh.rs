@@ -378,6 +378,11 @@ impl Refresh {
         } else if self.is_awaited {
             self.waits_since.get_or_insert(now);
         }
+        if matches!(step, ProofStep::Send) {
+            // Calls may have given up waiting for a quiet line, but not for the response.
+            let limit = now + ctx.config.flow.request_timeout;
+            self.waited_until.get_or_insert(limit);
+        }
         match step {
             ProofStep::WaitUntil(_) => RefreshStart::No,
             ProofStep::Probe => {

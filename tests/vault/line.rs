@@ -113,6 +113,19 @@ fn users_call_hurries_a_refresh_that_a_poll_began() {
     assert_eq!(world.status(call), 200);
 }
 
+/// The calls that waited for a quiet line have given up.
+#[test]
+fn users_call_waits_for_a_refresh_that_was_sent_late() {
+    let (mut world, page) = woken();
+    poll(&mut world, page);
+    world.hold(&[REFRESH]);
+    world.advance(seconds(21));
+    assert_eq!(counts(&world), (1, 1));
+    let call = world.fetch(page, "/orders");
+    world.release();
+    assert_eq!(world.status(call), 200);
+}
+
 #[test]
 fn calls_with_a_valid_token_do_not_wait() {
     let (mut world, page) = World::signed_in();
