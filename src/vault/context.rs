@@ -253,6 +253,15 @@ impl Context {
         self.operations.iter().any(|o| o.purpose == purpose)
     }
 
+    /// Cancels an operation of this kind if it began before the last doubt about the line.
+    pub(super) fn cancel_doubted(&mut self, purpose: Purpose) {
+        let doubted = self.line.doubted();
+        let is_old = |o: &Operation| o.purpose == purpose && Some(o.began) < doubted;
+        if let Some(operation) = list::take(&mut self.operations, is_old) {
+            self.outputs.push(Output::Cancel { op: operation.op });
+        }
+    }
+
     pub(super) fn for_each_deadline(&self, see: &mut dyn FnMut(Millis)) {
         for operation in &self.operations {
             operation.deadline.map(&mut *see);

@@ -386,6 +386,8 @@ impl Refresh {
         match step {
             ProofStep::WaitUntil(_) => RefreshStart::No,
             ProofStep::Probe => {
+                // A connection of before the doubt may be dead, and the probe would only fail at its time limit.
+                ctx.cancel_doubted(Purpose::ProveLine);
                 if !ctx.is_in_flight(Purpose::Probe) && !ctx.is_in_flight(Purpose::ProveLine) {
                     ctx.trace("line_probed", None);
                     provider.send_probe(ctx, Purpose::ProveLine);

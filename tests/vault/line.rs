@@ -218,6 +218,22 @@ fn doubt_during_the_probe_needs_another_proof() {
     assert_eq!(counts(&world), (2, 1));
 }
 
+/// A probe of before the doubt may hang until its time limit.
+#[test]
+fn doubt_during_the_probe_replaces_the_probe() {
+    let (mut world, page) = woken();
+    world.hold(&[PROBE]);
+    let call = world.fetch(page, "/orders");
+    world.advance(seconds(4));
+    world.sleep_unnoticed(seconds(2));
+    world.say(page, r#"{"t":"active"}"#);
+    world.advance(seconds(3));
+    assert_eq!(counts(&world), (2, 0));
+    assert_eq!(world.outstanding(PROBE), 1);
+    world.release();
+    assert_eq!(world.status(call), 200);
+}
+
 #[test]
 fn sleep_is_a_doubt() {
     let (mut world, page) = World::expired();
