@@ -519,12 +519,14 @@ impl Refresh {
         let is_due = |at: Millis| has_response || at <= ctx.now.monotonic;
         let (selector, _) = self.follows.take_if(|(_, at)| is_due(*at))?;
         let session = ctx.session.as_deref()?;
-        session.is_stale_of(selector, &ctx.now).then_some(selector)
+        let is_needed = !ctx.ports.is_empty() && session.is_stale_of(selector, &ctx.now);
+        is_needed.then_some(selector)
     }
 
-    /// Returns true if a response has arrived on a line on which a refresh that no user waits for may start.
+    /// Returns true if a response has arrived on a line on which a refresh that no user waits for may start. Without a page,
+    /// the worker may be about to end, and the response to the refresh would be lost.
     pub(super) fn may_follow(&self, ctx: &Context) -> bool {
-        !self.is_in_flight() && self.quiet_at(ctx).is_none_or(|at| at <= ctx.now.monotonic)
+        !self.is_in_flight() && !ctx.ports.is_empty() && self.quiet_at(ctx).is_none_or(|at| at <= ctx.now.monotonic)
     }
 
     // The request.

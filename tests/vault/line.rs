@@ -423,6 +423,26 @@ fn refresh_follows_no_failure_and_no_doubt() {
     assert_eq!(counts(&world), (1, 1));
 }
 
+/// The worker may end soon after its last page.
+#[test]
+fn no_refresh_follows_a_response_without_a_page() {
+    for age in [226, 272] {
+        let (mut world, page) = World::signed_in();
+        world.advance(seconds(age));
+        let fetch = Fetch {
+            background: true,
+            keepalive: true,
+            ..Fetch::default()
+        };
+        world.hold(&[Kind::Call]);
+        world.fetch_as(page, &fetch);
+        world.leave(page);
+        world.release();
+        world.advance(seconds(6));
+        assert_eq!(counts(&world), (0, 0), "{age}");
+    }
+}
+
 /// The API does not answer.
 #[test]
 fn refresh_begins_five_seconds_after_a_call_with_a_stale_token() {
