@@ -665,17 +665,18 @@ impl Vault {
     }
 
     fn device_online(&mut self) {
-        self.doubt_line();
+        self.doubt_line(true);
         self.retry_soon();
     }
 
     /// Brings no attempt forward, because it would fail.
     fn device_offline(&mut self) {
-        self.doubt_line();
+        self.doubt_line(false);
     }
 
-    fn doubt_line(&mut self) {
-        let doubt = self.ctx.line.page_reported(self.ctx.now.monotonic);
+    fn doubt_line(&mut self, is_online: bool) {
+        let now = self.ctx.now.monotonic;
+        let doubt = self.ctx.line.page_reported(now, is_online);
         self.ctx.report_doubt(doubt);
     }
 

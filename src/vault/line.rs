@@ -16,7 +16,7 @@ pub(crate) const HEARTBEAT: Millis = Millis::from_secs(60);
 /// The device has slept if no input has arrived for this time, although the vault asked for a tick after [`HEARTBEAT`].
 /// Browsers delay the timers of hidden pages by up to a minute.
 const MISSED_HEARTBEATS: Millis = Millis::from_secs(180);
-/// Reports of pages count at most once in this time.
+/// Reports of pages that say the same count at most once in this time.
 const REPORTS: Millis = Millis::from_secs(10);
 
 /// A sign that the line may have changed.
@@ -46,7 +46,8 @@ impl Doubt {
 pub(super) struct Line {
     last_input: Option<Instant>,
     doubted: Option<Millis>,
-    reported: Option<Millis>,
+    /// The times of the last report that the device is offline, and of the last one that it is online.
+    reported: [Option<Millis>; 2],
     proof: Option<Proof>,
     /// The start of the latest request that any server, cache or service worker has answered.
     answered_since: Option<Millis>,
@@ -110,14 +111,15 @@ impl Line {
         self.last_input.map(|last| last.monotonic + HEARTBEAT)
     }
 
-    /// Records that a page has reported that the device is online or offline. Returns a doubt, unless there was a report
-    /// a short time ago: a page cannot hold up refreshes.
-    pub(super) fn page_reported(&mut self, now: Millis) -> Option<Doubt> {
+    /// Records that a page has reported that the device is online or offline. Returns a doubt, unless the same was reported
+    /// a short time ago, for instance by another page.
+    pub(super) fn page_reported(&mut self, now: Millis, is_online: bool) -> Option<Doubt> {
+        let reported = &mut self.reported[usize::from(is_online)];
         let is_repeated = |at: Millis| now.saturating_sub(at) < REPORTS;
-        if self.reported.is_some_and(is_repeated) {
+        if reported.is_some_and(is_repeated) {
             return None;
         }
-        self.reported = Some(now);
+        *reported = Some(now);
         Some(self.doubt(now, Doubt::Reported))
     }
 
@@ -202,17 +204,19 @@ mod tests {
     #[test]
     fn reports_count_once_in_ten_seconds() {
         let mut line = Line::default();
-        let mut report = |seconds| line.page_reported(Millis::from_secs(seconds));
-        assert_eq!(report(0), Some(Doubt::Reported));
-        assert_eq!(report(9), None);
-        assert_eq!(report(10), Some(Doubt::Reported));
+        let mut report = |seconds, is_online| line.page_reported(Millis::from_secs(seconds), is_online);
+        assert_eq!(report(0, false), Some(Doubt::Reported));
+        assert_eq!(report(5, true), Some(Doubt::Reported));
+        assert_eq!(report(9, false), None);
+        assert_eq!(report(10, false), Some(Doubt::Reported));
+        assert_eq!(report(10, true), None);
     }
 
     #[test]
     fn only_a_request_after_the_doubt_proves_the_line() {
         let mut line = Line::default();
         assert!(line.is_proven());
-        line.page_reported(Millis::from_secs(5));
+        line.page_reported(Millis::from_secs(5), true);
         assert!(!line.is_proven());
         line.answered(Millis::from_secs(6), exchange(PROVIDER, 4));
         assert!(!line.is_proven());

@@ -137,6 +137,19 @@ fn calls_with_a_valid_token_do_not_wait() {
     assert_eq!(counts(&world), (0, 0));
 }
 
+#[test]
+fn device_that_is_online_again_is_a_doubt_soon_after_it_was_offline() {
+    let (mut world, page) = World::expired();
+    world.say(page, r#"{"t":"offline"}"#);
+    world.advance(seconds(8));
+    world.say(page, ONLINE);
+    world.fetch(page, "/orders");
+    world.advance(seconds(2));
+    assert_eq!(counts(&world), (0, 0));
+    world.advance(SECOND);
+    assert_eq!(counts(&world), (1, 1));
+}
+
 /// Each sleep is a new doubt.
 #[test]
 fn doubts_hold_up_a_users_call_for_five_seconds_in_all() {

@@ -17,7 +17,7 @@ use super::provider::{Endpoint, form_of};
 #[derive(Default)]
 struct Line {
     last_input: Option<Instant>,
-    reported: Option<Millis>,
+    reported: BTreeMap<&'static str, Millis>,
     /// The last sign of a change that the vault cannot have missed.
     doubted: Option<Millis>,
     /// The last event that the vault may have taken as a sign.
@@ -73,13 +73,12 @@ impl World {
     /// Sees an input before the vault does.
     pub(super) fn see_line(&mut self, input: &Input<'_>) {
         let now = self.now;
-        let has_reported = match input {
-            Input::Message { port, text, .. } => {
-                let is_report = [r#""t":"online""#, r#""t":"offline""#];
-                is_report.iter().any(|report| text.contains(report))
-                    && self.pages.greeted.contains(port)
+        let report = match input {
+            Input::Message { port, text, .. } if self.pages.greeted.contains(port) => {
+                let reports = [r#""t":"online""#, r#""t":"offline""#];
+                reports.into_iter().find(|report| text.contains(report))
             }
-            _ => false,
+            _ => None,
         };
         let line = self.line();
         if let Some(last) = line.last_input.replace(now) {
@@ -92,11 +91,13 @@ impl World {
                 line.may_be_doubted = Some(now.monotonic);
             }
         }
-        let is_repeated = |at: Millis| now.monotonic.saturating_sub(at) < Millis::from_secs(10);
-        if has_reported && !line.reported.is_some_and(is_repeated) {
-            line.reported = Some(now.monotonic);
-            line.doubted = line.reported;
-            line.may_be_doubted = line.reported;
+        let is_repeated = |at: &Millis| now.monotonic.saturating_sub(*at) < Millis::from_secs(10);
+        if let Some(report) = report
+            && !line.reported.get(report).is_some_and(is_repeated)
+        {
+            line.reported.insert(report, now.monotonic);
+            line.doubted = Some(now.monotonic);
+            line.may_be_doubted = line.doubted;
         }
     }
 
