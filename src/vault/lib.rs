@@ -215,12 +215,14 @@ impl Vault {
         let is_beating = self.is_beating();
         let doubt = self.ctx.line.input_arrived(now, is_beating);
         self.ctx.report_doubt(doubt);
+        self.tokens.refresh.count_wait(&self.ctx);
         self.tokens.persistence.begin(&mut self.ctx);
         // control: limits_apply_at_every_input
         self.enforce_limits();
         self.record_uploads();
         self.route(input);
         let Self { ctx, tokens, .. } = self;
+        tokens.refresh.record_wait(ctx, &tokens.provider);
         tokens.provider.check_pin(ctx);
         self.expiry_warning.update(ctx);
         let may_stop = tokens.persistence.is_up_to_date(ctx);

@@ -15,7 +15,7 @@ const NOTICED_SLEEP: Millis = Millis::from_secs(2);
 pub(crate) const HEARTBEAT: Millis = Millis::from_secs(60);
 /// The device has slept if no input has arrived for this time, although the vault asked for a tick after [`HEARTBEAT`].
 /// Browsers delay the timers of hidden pages by up to a minute.
-const MISSED_HEARTBEATS: Millis = Millis::from_secs(180);
+pub(crate) const MISSED_HEARTBEATS: Millis = Millis::from_secs(180);
 /// Reports of pages that say the same count at most once in this time.
 const REPORTS: Millis = Millis::from_secs(10);
 

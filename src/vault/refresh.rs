@@ -12,6 +12,7 @@
 use crate::context::{Context, Purpose};
 use crate::dpop::{self, Dpop};
 use crate::io::OpId;
+use crate::line::MISSED_HEARTBEATS;
 use crate::provider::{self, Provider};
 use crate::resource_tokens::{ResourceTokens, TargetRefusal};
 use crate::verification::{Next, Verification, evidence};
@@ -60,6 +61,10 @@ pub(super) struct Refresh {
     waited: Millis,
     /// The time since which a user's call waits for a quiet line.
     waits_since: Option<Millis>,
+    /// The time for which this attempt has waited for a quiet line while the device was awake.
+    held_up: Millis,
+    /// The time of the last input, if the refresh then waited for a quiet line.
+    held_up_at: Option<Millis>,
     /// The access token that a call has used shortly before it expires, and the time at which its refresh begins if no
     /// response arrives earlier.
     follows: Option<(TokenSelector, Millis)>,
@@ -98,6 +103,8 @@ const QUIET_FOR_NOBODY: (Millis, Millis) = (Millis::from_secs(20), Millis::from_
 const QUIET_FOR_USER: (Millis, Millis) = (Millis::from_secs(3), Millis::from_secs(5));
 /// The longest time for which a user's call waits for a quiet line, however often there is a new doubt.
 const LONGEST_QUIET: Millis = Millis::from_secs(5);
+/// The same for refreshes that no user waits for.
+const LONGEST_QUIET_FOR_NOBODY: Millis = Millis::from_secs(60);
 /// The time for which an answer counts before a refresh token is repeated whose response was lost.
 const PROOF_OF_REPEAT: Millis = Millis::from_secs(2);
 /// The number of probes without an answer, since the last doubt, after which a refresh needs none if another server answers.
@@ -331,6 +338,7 @@ impl Refresh {
         self.unexplained = None;
         // The attempt begins here also if its request is never sent.
         self.schedule.began(&ctx.now);
+        (self.held_up, self.held_up_at) = (Millis::ZERO, None);
         if !ctx.stores_sessions() {
             self.stage = RefreshStage::Proving;
             return RefreshStart::Prove;
@@ -375,8 +383,6 @@ impl Refresh {
             if let Some(since) = self.waits_since.take() {
                 self.waited = self.waited + now.saturating_sub(since);
             }
-        } else if self.is_awaited {
-            self.waits_since.get_or_insert(now);
         }
         if matches!(step, ProofStep::Send) {
             // Calls may have given up waiting for a quiet line, but not for the response.
@@ -388,7 +394,7 @@ impl Refresh {
             ProofStep::Probe => {
                 // A connection of before the doubt may be dead, and the probe would only fail at its time limit.
                 ctx.cancel_doubted(Purpose::ProveLine);
-                if !ctx.is_in_flight(Purpose::Probe) && !ctx.is_in_flight(Purpose::ProveLine) {
+                if !is_probing(ctx) {
                     ctx.trace("line_probed", None);
                     provider.send_probe(ctx, Purpose::ProveLine);
                 }
@@ -400,6 +406,28 @@ impl Refresh {
                 RefreshStart::Lock
             }
             ProofStep::Send => RefreshStart::Send,
+        }
+    }
+
+    /// Counts the time since the last input, if the refresh has waited for a quiet line since. Sleep does not count.
+    pub(super) fn count_wait(&mut self, ctx: &Context) {
+        if let Some(at) = self.held_up_at.take() {
+            let passed = ctx.now.monotonic.saturating_sub(at);
+            if passed < MISSED_HEARTBEATS {
+                self.held_up = self.held_up + passed;
+            }
+        }
+    }
+
+    /// Records that the refresh waits for a quiet line from now on, if it does.
+    pub(super) fn record_wait(&mut self, ctx: &Context, provider: &Provider) {
+        let is_proving = matches!(self.stage, RefreshStage::Proving);
+        if is_proving && matches!(self.proof_step(ctx, provider), ProofStep::WaitUntil(_)) {
+            let now = ctx.now.monotonic;
+            self.held_up_at = Some(now);
+            if self.is_awaited {
+                self.waits_since.get_or_insert(now);
+            }
         }
     }
 
@@ -434,7 +462,8 @@ impl Refresh {
         let is_long = ctx.session.as_deref().is_some_and(Session::has_long_token);
         let of = |(short, long)| doubted + if is_long { long } else { short };
         if !self.is_awaited {
-            return Some(of(QUIET_FOR_NOBODY));
+            let left = LONGEST_QUIET_FOR_NOBODY.saturating_sub(self.held_up);
+            return Some(of(QUIET_FOR_NOBODY).min(ctx.now.monotonic + left));
         }
         let since = self.waits_since.unwrap_or(ctx.now.monotonic);
         let longest = since + LONGEST_QUIET.saturating_sub(self.waited);
@@ -448,7 +477,9 @@ impl Refresh {
         }
         match self.proof_step(ctx, provider) {
             ProofStep::WaitUntil(at) => Some(at),
-            _ => None,
+            ProofStep::Probe if is_probing(ctx) => None,
+            // An input that must not continue the refresh has ended its wait.
+            _ => Some(ctx.now.monotonic),
         }
     }
 
@@ -961,6 +992,11 @@ impl Refresh {
         self.to_revoke.swap_remove(i);
         RefreshStep::Detached(result.into_tokens())
     }
+}
+
+/// Returns true if a probe is in flight.
+fn is_probing(ctx: &Context) -> bool {
+    ctx.is_in_flight(Purpose::Probe) || ctx.is_in_flight(Purpose::ProveLine)
 }
 
 /// Decides on the next step after the check of the ID token's signature.

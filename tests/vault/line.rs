@@ -150,6 +150,25 @@ fn device_that_is_online_again_is_a_doubt_soon_after_it_was_offline() {
     assert_eq!(counts(&world), (1, 1));
 }
 
+/// The network is on and off, a script reports that it is, or the clock is set again and again.
+#[test]
+fn doubts_hold_up_no_refresh_for_longer_than_a_minute() {
+    for is_clock in [false, true] {
+        let (mut world, page) = woken();
+        for i in 0..62 {
+            poll(&mut world, page);
+            if is_clock {
+                world.set_clock_by(if i % 2 == 0 { 2 } else { -2 });
+            } else {
+                world.say(page, ONLINE);
+            }
+            let is_late = i >= 60;
+            assert_eq!(world.count(REFRESH) > 0, is_late, "{is_clock} {i}");
+            world.advance(SECOND);
+        }
+    }
+}
+
 /// Each sleep is a new doubt.
 #[test]
 fn doubts_hold_up_a_users_call_for_five_seconds_in_all() {
@@ -240,7 +259,8 @@ fn doubt_during_the_probe_replaces_the_probe() {
     world.advance(seconds(4));
     world.sleep_unnoticed(seconds(2));
     world.say(page, r#"{"t":"active"}"#);
-    world.advance(seconds(3));
+    // The call has waited for a quiet line for three seconds already.
+    world.advance(seconds(2));
     assert_eq!(counts(&world), (2, 0));
     assert_eq!(world.outstanding(PROBE), 1);
     world.release();
