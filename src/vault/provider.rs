@@ -33,9 +33,14 @@ pub(super) struct Provider {
     repeated: Vec<Purpose>,
     pub(super) pin: Pin,
     /// True if the vault could read a response to a GET of the metadata, the keys or a probe. Some providers of plain OAuth
-    /// never send one that it can read.
+    /// never send one that it can read, and a gateway may block probes.
     answers: bool,
+    /// The number of probes since the last such response that could not be read.
+    unread: u32,
 }
+
+/// The number of unreadable probes in a row after which a response of the token endpoint shows that probes are blocked.
+const MAX_UNREAD: u32 = 3;
 
 impl Provider {
     pub(super) fn new(issuer: &str, metadata: Option<Box<Metadata>>, pinned: Pinned) -> Self {
@@ -51,6 +56,7 @@ impl Provider {
             repeated: Vec::new(),
             pin: Pin::new(pinned),
             answers: false,
+            unread: 0,
         }
     }
 }
@@ -177,7 +183,13 @@ impl Provider {
             purpose,
             Metadata | Keys | Purpose::Probe | ProbeForLogin | ProveLine
         );
-        self.answers |= is_document && matches!(outcome, Outcome::Reply(_));
+        match outcome {
+            Outcome::Reply(_) if is_document => (self.answers, self.unread) = (true, 0),
+            // The token endpoint answers, so probes would only delay the next refresh.
+            Outcome::Reply(_) if purpose == Purpose::Refresh => self.answers &= self.unread < MAX_UNREAD,
+            Outcome::Opaque if purpose == ProveLine => self.unread += 1,
+            _ => {}
+        }
     }
 
     /// Returns true if a probe can get a response that the vault can read.

@@ -71,6 +71,8 @@ pub(super) struct Refresh {
     /// The number of probes in a row that got no answer since the last doubt, and the time at which the first of them
     /// ended.
     unanswered: (u32, Millis),
+    /// The time since which no probe could be read although the device is online.
+    unreadable_since: Option<Millis>,
     /// True while a probe is in flight. After a refresh without a readable response, a probe shows if the provider can
     /// be reached.
     is_probing: bool,
@@ -109,6 +111,9 @@ const LONGEST_QUIET_FOR_NOBODY: Millis = Millis::from_secs(60);
 const PROOF_OF_REPEAT: Millis = Millis::from_secs(2);
 /// The number of probes without an answer, since the last doubt, after which a refresh needs none if another server answers.
 const MAX_UNANSWERED: u32 = 3;
+/// The time for which no probe can be read, although the device is online and there is no doubt, after which a refresh needs
+/// none. Otherwise a gateway that blocks probes would stop all refreshes, because without a token no other server answers.
+const LONGEST_UNREADABLE: Millis = Millis::from_secs(300);
 /// A refresh that follows a call begins at the latest after this time.
 const LONGEST_FOLLOWING: Millis = Millis::from_secs(5);
 
@@ -434,9 +439,10 @@ impl Refresh {
     fn proof_step(&self, ctx: &Context, provider: &Provider) -> ProofStep {
         let (line, now) = (&ctx.line, ctx.now.monotonic);
         let (unanswered, since) = self.unanswered;
+        let is_long = |at: Millis| now.saturating_sub(at) >= LONGEST_UNREADABLE;
         let is_blocked = unanswered >= MAX_UNANSWERED
             && line.doubted() <= Some(since)
-            && line.has_answered_since(since);
+            && (line.has_answered_since(since) || self.unreadable_since.is_some_and(is_long));
         let needs_probe = provider.can_be_probed() && !is_blocked;
         if self.may_be_spent {
             // The token is at risk already, and a provider that accepts it again does so for a short time only.
@@ -502,8 +508,13 @@ impl Refresh {
                 // Before a doubt, another line may have failed.
                 if *unanswered == 0 || ctx.line.doubted() > Some(*since) {
                     (*unanswered, *since) = (0, ctx.now.monotonic);
+                    self.unreadable_since = None;
                 }
                 *unanswered += 1;
+                self.unreadable_since = match outcome {
+                    Outcome::Opaque => self.unreadable_since.or(Some(ctx.now.monotonic)),
+                    _ => None,
+                };
                 if !is_waiting {
                     return RefreshStep::Wait;
                 }

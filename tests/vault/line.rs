@@ -228,12 +228,31 @@ fn unanswered_probe_spends_nothing() {
 fn unanswered_probes_need_no_sign_in() {
     let (mut world, page) = woken();
     world.provider.outage(Endpoint::Probe, Fault::Opaque);
-    for _ in 0..60 {
+    for _ in 0..30 {
         world.fetch(page, "/orders");
         world.advance(seconds(10));
     }
     assert_eq!(world.count(REFRESH), 0);
     assert_eq!(world.session(page).unwrap().str("state"), Some("active"));
+}
+
+/// A gateway blocks probes. Without a token, no API can answer.
+#[test]
+fn blocked_probes_stop_refreshes_for_five_minutes_once() {
+    let (mut world, page) = woken();
+    world.provider.outage(Endpoint::Probe, Fault::Opaque);
+    for _ in 0..34 {
+        world.fetch(page, "/orders");
+        world.advance(seconds(10));
+    }
+    assert_eq!(world.count(REFRESH), 1);
+    let probes = world.count(PROBE);
+    world.expire_access_token();
+    world.say(page, ONLINE);
+    let call = world.fetch(page, "/orders");
+    world.advance(seconds(3));
+    assert_eq!(world.status(call), 200);
+    assert_eq!(world.count(PROBE), probes);
 }
 
 // claim: end-29

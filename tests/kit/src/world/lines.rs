@@ -33,6 +33,8 @@ struct Line {
     /// The number of probes in a row without an answer, and whether any server has answered since the first of them.
     unanswered: u32,
     others_answer: bool,
+    /// The time since which no probe could be read although the device was online.
+    unreadable_since: Option<Millis>,
     has_pushed: bool,
 }
 
@@ -117,9 +119,14 @@ impl World {
             Outcome::Reply(_) => {
                 line.answered(&request.url, asked_at, is_probe || request.form.is_some());
                 line.has_read |= is_read;
-                line.may_be_spent &= endpoint != Endpoint::Refresh;
+                if endpoint == Endpoint::Refresh {
+                    line.may_be_spent = false;
+                    // The probes are blocked.
+                    line.has_read &= line.unanswered < 3;
+                }
                 if is_probe {
                     line.unanswered = 0;
+                    line.unreadable_since = None;
                 }
             }
             Outcome::KeyLost => line.may_be_spent &= endpoint != Endpoint::Refresh,
@@ -128,6 +135,10 @@ impl World {
                 if is_probe {
                     line.others_answer &= line.unanswered > 0;
                     line.unanswered += 1;
+                    line.unreadable_since = match outcome {
+                        Outcome::Opaque => line.unreadable_since.or(Some(now)),
+                        _ => None,
+                    };
                 }
             }
         }
@@ -146,10 +157,14 @@ impl World {
     /// Checks a request that the vault sends to the provider.
     pub(super) fn check_line(&mut self, endpoint: Endpoint, request: &HttpRequest) {
         let is_of_refresh = self.answers_refresh;
+        let now = self.now.monotonic;
         let line = self.line();
         match endpoint {
             Endpoint::Refresh => {
-                let needs_proof = line.has_read && !(line.unanswered >= 3 && line.others_answer);
+                let is_long = |at: Millis| now.saturating_sub(at) >= Millis::from_secs(300);
+                let is_blocked = line.unanswered >= 3
+                    && (line.others_answer || line.unreadable_since.is_some_and(is_long));
+                let needs_proof = line.has_read && !is_blocked;
                 let is_proven = line.has_proof_since(line.doubted);
                 // The response that asks for another DPoP nonce has just arrived.
                 let may_leave = is_proven || !needs_proof || line.may_be_spent || is_of_refresh;
