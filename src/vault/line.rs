@@ -46,6 +46,8 @@ impl Doubt {
 pub(super) struct Line {
     last_input: Option<Instant>,
     doubted: Option<Millis>,
+    /// The time since which the line is quiet.
+    quiet_since: Option<Millis>,
     /// The times of the last report that the device is offline, and of the last one that it is online.
     reported: [Option<Millis>; 2],
     proof: Option<Proof>,
@@ -76,6 +78,12 @@ impl Line {
     /// Returns the time of the last doubt.
     pub(super) const fn doubted(&self) -> Option<Millis> {
         self.doubted
+    }
+
+    /// Returns the time since which the line is quiet: the last doubt that was not a report that the device is offline.
+    /// Returns `None` if there was none.
+    pub(super) const fn quiet_since(&self) -> Option<Millis> {
+        self.quiet_since
     }
 
     /// Returns true if a server has answered a request that began after the last doubt, or if there was no doubt.
@@ -120,6 +128,11 @@ impl Line {
             return None;
         }
         *reported = Some(now);
+        if !is_online {
+            // The changes follow when the device is online again.
+            self.doubted = Some(now);
+            return Some(Doubt::Reported);
+        }
         Some(self.doubt(now, Doubt::Reported))
     }
 
@@ -153,6 +166,7 @@ impl Line {
 
     const fn doubt(&mut self, now: Millis, doubt: Doubt) -> Doubt {
         self.doubted = Some(now);
+        self.quiet_since = Some(now);
         doubt
     }
 }
@@ -204,7 +218,8 @@ mod tests {
     #[test]
     fn reports_count_once_in_ten_seconds() {
         let mut line = Line::default();
-        let mut report = |seconds, is_online| line.page_reported(Millis::from_secs(seconds), is_online);
+        let mut report =
+            |seconds, is_online| line.page_reported(Millis::from_secs(seconds), is_online);
         assert_eq!(report(0, false), Some(Doubt::Reported));
         assert_eq!(report(5, true), Some(Doubt::Reported));
         assert_eq!(report(9, false), None);

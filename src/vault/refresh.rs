@@ -464,9 +464,9 @@ impl Refresh {
     /// Returns the time at which the line is quiet enough for this refresh, unless there is another doubt. Returns `None`
     /// if there was no doubt.
     fn quiet_at(&self, ctx: &Context) -> Option<Millis> {
-        let doubted = ctx.line.doubted()?;
+        let quiet_since = ctx.line.quiet_since()?;
         let is_long = ctx.session.as_deref().is_some_and(Session::has_long_token);
-        let of = |(short, long)| doubted + if is_long { long } else { short };
+        let of = |(short, long)| quiet_since + if is_long { long } else { short };
         if !self.is_awaited {
             let left = LONGEST_QUIET_FOR_NOBODY.saturating_sub(self.held_up);
             return Some(of(QUIET_FOR_NOBODY).min(ctx.now.monotonic + left));
@@ -568,7 +568,9 @@ impl Refresh {
     /// Returns true if a response has arrived on a line on which a refresh that no user waits for may start. Without a page,
     /// the worker may be about to end, and the response to the refresh would be lost.
     pub(super) fn may_follow(&self, ctx: &Context) -> bool {
-        !self.is_in_flight() && !ctx.ports.is_empty() && self.quiet_at(ctx).is_none_or(|at| at <= ctx.now.monotonic)
+        !self.is_in_flight()
+            && !ctx.ports.is_empty()
+            && self.quiet_at(ctx).is_none_or(|at| at <= ctx.now.monotonic)
     }
 
     // The request.

@@ -541,3 +541,14 @@ fn inspectors_see_doubts_and_probes() {
     ];
     assert_eq!(events, expected);
 }
+
+/// The changes follow when the device is online again.
+#[test]
+fn offline_device_needs_a_proof_and_no_quiet() {
+    let (mut world, page) = World::expired();
+    world.say(page, r#"{"t":"offline"}"#);
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(counts(&world), (1, 1));
+    assert_eq!(world.status(call), 200);
+}
