@@ -113,6 +113,7 @@ const PROOF_OF_REPEAT: Millis = Millis::from_secs(2);
 const MAX_UNANSWERED: u32 = 3;
 /// The time for which no probe can be read, although the device is online and there is no doubt, after which a refresh needs
 /// none. Otherwise a gateway that blocks probes would stop all refreshes, because without a token no other server answers.
+/// In an outage, one refresh token is sent in this time.
 const LONGEST_UNREADABLE: Millis = Millis::from_secs(300);
 /// A refresh that follows a call begins at the latest after this time.
 const LONGEST_FOLLOWING: Millis = Millis::from_secs(5);
@@ -666,6 +667,8 @@ impl Refresh {
         };
         self.stage = RefreshStage::Idle;
         self.may_be_spent = matches!(outcome, Outcome::Failed | Outcome::Opaque);
+        // If this was no blocked probe but an outage, the next refresh without a probe comes as late as this one.
+        self.unreadable_since = None;
         if matches!(outcome, Outcome::KeyLost) {
             return RefreshStep::KeyLost;
         }

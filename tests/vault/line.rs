@@ -374,6 +374,18 @@ fn provider_without_readable_documents_is_not_probed() {
     assert_eq!(counts(&world), (0, 1));
 }
 
+#[test]
+fn outage_of_the_provider_spends_one_token_in_five_minutes() {
+    let (mut world, page) = woken();
+    world.provider.outage(Endpoint::Probe, Fault::Opaque);
+    world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
+    for _ in 0..180 {
+        world.fetch(page, "/orders");
+        world.advance(seconds(10));
+    }
+    assert_eq!(world.count(REFRESH), 5);
+}
+
 /// The first probe without a response is a doubt, so the second one follows 20 seconds later.
 // claim: end-29
 #[test]

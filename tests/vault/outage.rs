@@ -40,10 +40,9 @@ fn keep_calling(world: &mut World, page: PortId, for_seconds: u64, background: b
 /// Returns the times of the attempts to refresh. The repeat of a refresh without a response begins with a probe.
 fn attempts(world: &World) -> Vec<Duration> {
     let mut attempts = world.moments(REFRESH);
-    if attempts.len() == 1 {
-        attempts.extend(world.moments(PROBE));
-        attempts.dedup();
-    }
+    attempts.extend(world.moments(PROBE));
+    attempts.sort();
+    attempts.dedup();
     attempts
 }
 
