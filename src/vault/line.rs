@@ -19,6 +19,10 @@ pub(crate) const MISSED_HEARTBEATS: Millis = Millis::from_secs(180);
 /// Reports of pages that say the same count at most once in this time.
 const REPORTS: Millis = Millis::from_secs(10);
 
+/// This many failures of an origin that answers in between count within [`OFTEN`].
+const MAX_FAILURES: u32 = 3;
+const OFTEN: Millis = Millis::from_secs(600);
+
 /// A sign that the line may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doubt {
@@ -53,8 +57,18 @@ pub(super) struct Line {
     proof: Option<Proof>,
     /// The start of the latest request that any server, cache or service worker has answered.
     answered_since: Option<Millis>,
-    /// The origins whose last request has failed without a response.
-    silent: Vec<String>,
+    /// The origins of which a request has failed without a response.
+    failing: Vec<Failing>,
+}
+
+/// An origin of which requests fail.
+struct Failing {
+    origin: String,
+    /// True if the last request has failed.
+    is_silent: bool,
+    /// The number of failures since `since` that followed an answer.
+    failures: u32,
+    since: Millis,
 }
 
 /// A response that only a server can have sent.
@@ -143,7 +157,9 @@ impl Line {
             began,
             is_proof,
         } = exchange;
-        self.silent.retain(|known| known != url::origin(url));
+        if let Some(known) = self.failing_of(url) {
+            known.is_silent = false;
+        }
         self.answered_since = self.answered_since.max(Some(began));
         if is_proof && self.proof.is_none_or(|proof| proof.began <= began) {
             let arrived = now;
@@ -151,16 +167,36 @@ impl Line {
         }
     }
 
+    fn failing_of(&mut self, url: &str) -> Option<&mut Failing> {
+        let origin = url::origin(url);
+        self.failing.iter_mut().find(|known| known.origin == origin)
+    }
+
     /// Records that a request has ended without a response. Returns a doubt, unless something else explains the failure: a
-    /// later request was answered, or this origin has not answered since its last failure. So an API that is down or
-    /// blocked cannot hold up refreshes.
+    /// later request was answered, this origin has not answered since its last failure, or it fails often. So an API that
+    /// is down, or of which some paths are blocked or hide their responses, cannot hold up refreshes.
     pub(super) fn failed(&mut self, now: Millis, exchange: Exchange<'_>) -> Option<Doubt> {
-        let origin = url::origin(exchange.url);
+        if self.failing_of(exchange.url).is_none() {
+            self.failing.push(Failing {
+                origin: url::origin(exchange.url).to_owned(),
+                is_silent: false,
+                failures: 0,
+                since: now,
+            });
+        }
+        let known = self.failing_of(exchange.url)?;
+        if now.saturating_sub(known.since) >= OFTEN {
+            (known.failures, known.since) = (0, now);
+        }
         // control: silent_origin_is_one_doubt
-        if self.silent.iter().any(|known| known == origin) {
+        if known.is_silent {
             return None;
         }
-        self.silent.push(origin.to_owned());
+        known.is_silent = true;
+        known.failures += 1;
+        if known.failures > MAX_FAILURES {
+            return None;
+        }
         (self.answered_since <= Some(exchange.began)).then(|| self.doubt(now, Doubt::Failed))
     }
 
@@ -257,6 +293,19 @@ mod tests {
         assert!(fail(&mut line, PROVIDER, 3));
         line.answered(Millis::from_secs(4), exchange(API, 4));
         assert!(fail(&mut line, API, 5));
+    }
+
+    #[test]
+    fn an_origin_that_fails_often_is_three_doubts_in_ten_minutes() {
+        let mut line = Line::default();
+        let mut fail = |seconds| {
+            line.answered(Millis::from_secs(seconds), exchange(API, seconds));
+            let next = seconds + 1;
+            line.failed(Millis::from_secs(next), exchange(API, next))
+                .is_some()
+        };
+        let doubts = [0, 10, 20, 30, 599, 610].map(&mut fail);
+        assert_eq!(doubts, [true, true, true, false, false, true]);
     }
 
     #[test]

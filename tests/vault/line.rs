@@ -335,6 +335,27 @@ fn dead_api_holds_up_one_refresh() {
     assert!(world.count(PROBE) <= 1);
 }
 
+/// An ad blocker blocks one path of an API, or a gateway's errors lack CORS headers.
+#[test]
+fn api_that_fails_now_and_then_holds_up_no_refresh() {
+    let (mut world, page) = World::signed_in();
+    let mut polls = Vec::new();
+    for _ in 0..180 {
+        polls.push(poll(&mut world, page));
+        world.answer_all();
+        world.advance(seconds(5));
+        world.hold(&[Kind::Call]);
+        let blocked = world.fetch(page, "/orders");
+        assert_eq!(world.outstanding(Kind::Call), 1);
+        world.fail_call(blocked);
+        world.release();
+        world.advance(seconds(5));
+    }
+    for call in polls {
+        assert_eq!(world.status(call), 200);
+    }
+}
+
 #[test]
 fn repeat_of_a_lost_response_needs_an_answer_and_no_quiet() {
     let (mut world, page) = World::expired();
