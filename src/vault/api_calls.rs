@@ -132,6 +132,14 @@ impl Calls {
         }
     }
 
+    /// Tells the refresh that no user waits for it any longer, if that is so.
+    pub(super) fn stop_hurrying(&self, refresh: &mut Refresh) {
+        let waiting = self.list.waiting();
+        if !waiting.iter().any(|call| self.list.is_awaited(*call)) {
+            refresh.calls_given_up();
+        }
+    }
+
     fn send_or_refresh(&mut self, ctx: &mut Context, tokens: &mut Tokens, call: CallId) {
         if !self.send(ctx, &mut tokens.dpop, call) {
             // The token has expired since it was checked. The next refresh releases the call.

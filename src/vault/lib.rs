@@ -457,7 +457,10 @@ impl Vault {
                 let admitted = api_sockets::admit(ctx, &calls.list, page, call, request);
                 calls.begin(ctx, tokens, page, call, admitted);
             }
-            Request::Abort => calls.list.abort(ctx, port, id),
+            Request::Abort => {
+                calls.list.abort(ctx, port, id);
+                calls.stop_hurrying(&mut tokens.refresh);
+            }
             Request::Logout {
                 provider,
                 return_to,
@@ -526,6 +529,7 @@ impl Vault {
         self.ctx.forget_port(port);
         self.ctx.framed.retain(|known| *known != port);
         self.calls.list.forget_port(&mut self.ctx, port);
+        self.calls.stop_hurrying(&mut self.tokens.refresh);
         self.logins.forget_port(port);
         self.callbacks.forget_port(port);
         self.logouts.forget_port(port);
@@ -1112,6 +1116,7 @@ impl Vault {
                 ..
             }) => {
                 calls.give_up_calls_for(ctx, &mut tokens.dpop, Some(target), &error);
+                calls.stop_hurrying(&mut tokens.refresh);
                 if may_concern_session {
                     tokens.start_refresh(ctx);
                 }

@@ -104,6 +104,25 @@ fn awaited_background_call_is_no_poll() {
 }
 
 #[test]
+fn refresh_does_not_hurry_for_calls_that_are_gone() {
+    for is_left in [false, true] {
+        let (mut world, page) = woken();
+        world.open();
+        let call = world.fetch(page, "/orders");
+        world.advance(SECOND);
+        if is_left {
+            world.leave(page);
+        } else {
+            world.give_up(call, "abort");
+        }
+        world.advance(seconds(18));
+        assert_eq!(counts(&world), (0, 0), "{is_left}");
+        world.advance(SECOND);
+        assert_eq!(counts(&world), (1, 1), "{is_left}");
+    }
+}
+
+#[test]
 fn users_call_hurries_a_refresh_that_a_poll_began() {
     let (mut world, page) = woken();
     poll(&mut world, page);
