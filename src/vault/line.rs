@@ -57,11 +57,11 @@ pub(super) struct Line {
     proof: Option<Proof>,
     /// The start of the latest request that any server, cache or service worker has answered.
     answered_since: Option<Millis>,
-    /// The origins of which a request has failed without a response.
+    /// The origins that have left a request without a response.
     failing: Vec<Failing>,
 }
 
-/// An origin of which requests fail.
+/// An origin that leaves requests without a response.
 struct Failing {
     origin: String,
     /// True if the last request has failed.
@@ -174,7 +174,7 @@ impl Line {
 
     /// Records that a request has ended without a response. Returns a doubt, unless something else explains the failure: a
     /// later request was answered, this origin has not answered since its last failure, or it fails often. So an API that
-    /// is down, or of which some paths are blocked or hide their responses, cannot hold up refreshes.
+    /// is down, or that blocks or hides some responses, cannot hold up refreshes.
     pub(super) fn failed(&mut self, now: Millis, exchange: Exchange<'_>) -> Option<Doubt> {
         if self.failing_of(exchange.url).is_none() {
             self.failing.push(Failing {
