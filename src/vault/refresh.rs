@@ -53,8 +53,10 @@ pub(super) struct Refresh {
     /// The number of 401 responses since `for_401_since` that asked for a refresh while none was in flight.
     for_401: u32,
     for_401_since: Instant,
-    /// True if the refresh token was sent, and no readable response has followed. The provider may have consumed it.
+    /// True if the refresh token is in flight, or was sent and the response was lost. The provider may have consumed it.
     may_be_spent: bool,
+    /// True if a response to the refresh token was lost. A refusal that follows says nothing about that.
+    was_lost: bool,
     /// True if a call of a user waits for this refresh.
     is_awaited: bool,
     /// The time for which users' calls have waited for a quiet line.
@@ -666,7 +668,8 @@ impl Refresh {
             _ => return self.on_detached_response(op, result),
         };
         self.stage = RefreshStage::Idle;
-        self.may_be_spent = matches!(outcome, Outcome::Failed | Outcome::Opaque);
+        self.was_lost |= matches!(outcome, Outcome::Failed | Outcome::Opaque);
+        self.may_be_spent = self.was_lost;
         // If this was no blocked probe but an outage, the next refresh without a probe comes as late as this one.
         self.unreadable_since = None;
         if matches!(outcome, Outcome::KeyLost) {
@@ -953,6 +956,7 @@ impl Refresh {
         };
         let has_access_token = tokens.has_access_token();
         self.unanswered.0 = 0;
+        (self.may_be_spent, self.was_lost) = (false, false);
         self.targets.renew(session, tokens, user, requested);
         let selected = self.targets.selected;
         let is_valid = has_access_token && session.access_token_of(selected, &ctx.now).is_some();

@@ -8,7 +8,7 @@ use rules::base::http::{HttpRequest, Outcome};
 use rules::codec::url::origin;
 use vault::Input;
 
-use super::invariants::Invariant;
+use super::invariants::{Invariant, in_words};
 
 use super::World;
 use super::provider::{Endpoint, form_of};
@@ -28,6 +28,8 @@ struct Line {
     silent: BTreeSet<String>,
     /// True if the vault has sent a refresh token and no readable response has arrived since.
     may_be_spent: bool,
+    /// True if a response to the refresh token was lost, and no new token has arrived since.
+    was_lost: bool,
     /// True if the vault has read a document of the provider.
     has_read: bool,
     /// The number of probes in a row without an answer, and whether any server has answered since the first of them.
@@ -120,7 +122,8 @@ impl World {
                 line.answered(&request.url, asked_at, is_probe || request.form.is_some());
                 line.has_read |= is_read;
                 if endpoint == Endpoint::Refresh {
-                    line.may_be_spent = false;
+                    line.was_lost &= !in_words(outcome).starts_with("tokens");
+                    line.may_be_spent = line.was_lost;
                     // The probes are blocked.
                     line.has_read &= line.unanswered < 3;
                 }
@@ -132,6 +135,7 @@ impl World {
             Outcome::KeyLost => line.may_be_spent &= endpoint != Endpoint::Refresh,
             Outcome::Failed | Outcome::Opaque => {
                 line.failed(&request.url, now);
+                line.was_lost |= endpoint == Endpoint::Refresh;
                 if is_probe {
                     line.others_answer &= line.unanswered > 0;
                     line.unanswered += 1;
