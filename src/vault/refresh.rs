@@ -53,10 +53,9 @@ pub(super) struct Refresh {
     /// The number of 401 responses since `for_401_since` that asked for a refresh while none was in flight.
     for_401: u32,
     for_401_since: Instant,
-    /// True if the refresh token is in flight, or was sent and the response was lost. The provider may have consumed it.
-    may_be_spent: bool,
-    /// True if a response to the refresh token was lost. A refusal that follows says nothing about that.
-    was_lost: bool,
+    /// The time at which a response to the refresh token was last lost. The provider may have consumed the token, and a
+    /// refusal that follows says nothing about that.
+    lost_at: Option<Instant>,
     /// True if a call of a user waits for this refresh.
     is_awaited: bool,
     /// The time for which users' calls have waited for a quiet line.
@@ -109,6 +108,8 @@ const QUIET_FOR_USER: (Millis, Millis) = (Millis::from_secs(3), Millis::from_sec
 const LONGEST_QUIET: Millis = Millis::from_secs(5);
 /// The same for refreshes that no user waits for.
 const LONGEST_QUIET_FOR_NOBODY: Millis = Millis::from_secs(60);
+/// The longest leeway of usual providers. After a lost response, a repeat within this time waits for no quiet.
+const LONGEST_LEEWAY: Millis = Millis::from_secs(60);
 /// The time for which an answer counts before a refresh token is repeated whose response was lost.
 const PROOF_OF_REPEAT: Millis = Millis::from_secs(2);
 /// The number of probes without an answer, since the last doubt, after which a refresh needs none if another server answers.
@@ -447,7 +448,7 @@ impl Refresh {
             && line.doubted() <= Some(since)
             && (line.has_answered_since(since) || self.unreadable_since.is_some_and(is_long));
         let needs_probe = provider.can_be_probed() && !is_blocked;
-        if self.may_be_spent {
+        if self.must_repeat_soon(&ctx.now) {
             // The token is at risk already, and a provider that accepts it again does so for a short time only.
             let is_proven = line.is_proven_within(PROOF_OF_REPEAT, now);
             return match needs_probe && !is_proven {
@@ -462,6 +463,12 @@ impl Refresh {
             _ if needs_probe && !line.is_proven() => ProofStep::Probe,
             _ => ProofStep::Send,
         }
+    }
+
+    /// Returns true if a response to the refresh token was lost a short time ago.
+    fn must_repeat_soon(&self, now: &Instant) -> bool {
+        let is_recent = |at: &Instant| at.elapsed(now) < LONGEST_LEEWAY;
+        self.lost_at.as_ref().is_some_and(is_recent)
     }
 
     /// Returns the time at which the line is quiet enough for this refresh, unless there is another doubt. Returns `None`
@@ -600,7 +607,9 @@ impl Refresh {
     /// Sends the refresh request. Returns false if the request cannot be sent or is no longer needed. If another vault
     /// has stored a successor, `Tokens::merge` has already abandoned this refresh.
     pub(super) fn send(&mut self, ctx: &mut Context, provider: &Provider, dpop: &mut Dpop) -> bool {
-        if !self.may_be_spent && !matches!(self.proof_step(ctx, provider), ProofStep::Send) {
+        let may_leave = self.must_repeat_soon(&ctx.now)
+            || matches!(self.proof_step(ctx, provider), ProofStep::Send);
+        if !may_leave {
             // There was another doubt while the refresh waited for the lock.
             self.stage = RefreshStage::Proving;
             return false;
@@ -622,7 +631,6 @@ impl Refresh {
         }
         self.schedule.began(&ctx.now);
         self.schedule.started();
-        self.may_be_spent = true;
         let key = dpop::key_of_session(session);
         let op = dpop.send_proven(ctx, Purpose::Refresh, request, key);
         self.stage = RefreshStage::Sent(op, ctx.now);
@@ -668,8 +676,9 @@ impl Refresh {
             _ => return self.on_detached_response(op, result),
         };
         self.stage = RefreshStage::Idle;
-        self.was_lost |= matches!(outcome, Outcome::Failed | Outcome::Opaque);
-        self.may_be_spent = self.was_lost;
+        if matches!(outcome, Outcome::Failed | Outcome::Opaque) {
+            self.lost_at = Some(ctx.now);
+        }
         // If this was no blocked probe but an outage, the next refresh without a probe comes as late as this one.
         self.unreadable_since = None;
         if matches!(outcome, Outcome::KeyLost) {
@@ -956,7 +965,7 @@ impl Refresh {
         };
         let has_access_token = tokens.has_access_token();
         self.unanswered.0 = 0;
-        (self.may_be_spent, self.was_lost) = (false, false);
+        self.lost_at = None;
         self.targets.renew(session, tokens, user, requested);
         let selected = self.targets.selected;
         let is_valid = has_access_token && session.access_token_of(selected, &ctx.now).is_some();

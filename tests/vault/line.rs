@@ -594,6 +594,23 @@ fn inspectors_see_doubts_and_probes() {
     assert_eq!(events, expected);
 }
 
+/// The provider's leeway is over.
+#[test]
+fn repeat_a_minute_after_a_loss_waits_for_quiet_again() {
+    let (mut world, page) = World::expired();
+    world
+        .provider
+        .fault(Endpoint::Refresh, &[Fault::LostBefore]);
+    world.fetch(page, "/orders");
+    world.answer_all();
+    world.sleep_unnoticed(seconds(60));
+    world.fetch(page, "/orders");
+    world.advance(seconds(2));
+    assert_eq!(world.count(REFRESH), 1);
+    world.advance(seconds(3));
+    assert_eq!(world.count(REFRESH), 2);
+}
+
 /// The changes follow when the device is online again.
 #[test]
 fn offline_device_needs_a_proof_and_no_quiet() {
