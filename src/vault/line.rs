@@ -21,6 +21,7 @@ const REPORTS: Millis = Millis::from_secs(10);
 
 /// This many failures of an origin that answers in between count within [`OFTEN`].
 const MAX_FAILURES: u32 = 3;
+/// The time in which the failures of an origin are counted.
 const OFTEN: Millis = Millis::from_secs(600);
 
 /// A sign that the line may have changed.
