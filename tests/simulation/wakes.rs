@@ -165,6 +165,7 @@ impl Laptop {
         let config = format!(r#"{{"session":{{"idle":{month},"absolute":{month}}}}}"#);
         let mut world = World::seeded(&config, seed);
         world.provider.lifetime = device.lifetime;
+        world.checks_lines = false;
         let page = world.open();
         world.sign_in(page);
         world.new_jobs();

@@ -140,6 +140,8 @@ pub struct World {
     pub witness: Witness,
     pub watch: Watch,
     lines: lines::Lines,
+    /// False if the vaults may be without the rules that protect a refresh token after a wake.
+    pub checks_lines: bool,
     pub events: Vec<Event>,
     /// A readable log of the events, or `None` if no log is needed.
     pub story: Option<Vec<String>>,
@@ -235,6 +237,7 @@ impl World {
             witness: Witness::default(),
             watch: Watch::new(parsed.flow.limits, parsed.stores_sessions()),
             lines: lines::Lines::default(),
+            checks_lines: true,
             events: Vec::new(),
             story: None,
             persists: true,
