@@ -151,8 +151,8 @@ test('not suspected: a 502 without CORS headers', time, async () => {
   const device = await expired()
   proxy.faults.add('*', { times: Infinity, answer: { status: 502, body: 'Bad gateway', cors: false } })
   await staysActive(device)
-  // No probe is answered, so the refresh token is not sent again.
-  assert.equal(device.attempts(), 1)
+  // No probe is answered, so the refresh token is sent again only after five minutes.
+  assert.ok(device.attempts() <= 2, `${device.attempts()} attempts`)
   assert.ok(device.probes().length >= 8, `${device.probes().length} probes`)
   await recovers(device)
 })
