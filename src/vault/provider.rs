@@ -187,7 +187,7 @@ impl Provider {
             Outcome::Reply(_) if is_document => (self.answers, self.unread) = (true, 0),
             // The token endpoint answers, so probes would only delay the next refresh.
             Outcome::Reply(_) if purpose == Purpose::Refresh => {
-                self.answers &= self.unread < MAX_UNREAD
+                self.answers &= self.unread < MAX_UNREAD;
             }
             Outcome::Opaque if purpose == ProveLine => self.unread += 1,
             _ => {}

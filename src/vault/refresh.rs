@@ -388,10 +388,10 @@ impl Refresh {
         }
         let now = ctx.now.monotonic;
         let step = self.proof_step(ctx, provider);
-        if !matches!(step, ProofStep::WaitUntil(_)) {
-            if let Some(since) = self.waits_since.take() {
-                self.waited = self.waited + now.saturating_sub(since);
-            }
+        if !matches!(step, ProofStep::WaitUntil(_))
+            && let Some(since) = self.waits_since.take()
+        {
+            self.waited = self.waited + now.saturating_sub(since);
         }
         if matches!(step, ProofStep::Send) {
             // Calls may have given up waiting for a quiet line, but not for the response.
