@@ -128,7 +128,7 @@ impl Calls {
     fn urgency_of(&self, call: CallId) -> Urgency {
         match self.list.is_awaited(call) {
             true => Urgency::User,
-            false => Urgency::Nobody,
+            false => Urgency::Background,
         }
     }
 
@@ -215,7 +215,7 @@ impl Calls {
             CallOutcome::Renew(selector) => {
                 if tokens.refresh.admits_401(&ctx.now) {
                     // If no refresh is possible, the next call says why.
-                    let _ = tokens.await_refresh_of(ctx, selector, Urgency::Nobody);
+                    let _ = tokens.await_refresh_of(ctx, selector, Urgency::Background);
                 }
             }
         }

@@ -94,20 +94,20 @@ const WINDOW: Millis = Millis::from_secs(10);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Urgency {
     /// No user waits: the refresh is for a timer, a poll of the app, or a token that is still valid.
-    Nobody,
+    Background,
     /// A user waits for the response to a call.
     User,
 }
 
 /// The time without a doubt after which the line is quiet. The first value applies to short access tokens, the second one
 /// to those that live for half an hour or longer.
-const QUIET_FOR_NOBODY: (Millis, Millis) = (Millis::from_secs(20), Millis::from_secs(30));
+const QUIET_IN_BACKGROUND: (Millis, Millis) = (Millis::from_secs(20), Millis::from_secs(30));
 /// The same for calls of users.
 const QUIET_FOR_USER: (Millis, Millis) = (Millis::from_secs(3), Millis::from_secs(5));
 /// The longest time for which a user's call waits for a quiet line, however often there is a new doubt.
 const LONGEST_QUIET: Millis = Millis::from_secs(5);
 /// The same for refreshes that no user waits for.
-const LONGEST_QUIET_FOR_NOBODY: Millis = Millis::from_secs(60);
+const LONGEST_QUIET_IN_BACKGROUND: Millis = Millis::from_secs(60);
 /// The longest leeway of usual providers. After a lost response, a repeat within this time waits for no quiet.
 const LONGEST_LEEWAY: Millis = Millis::from_secs(60);
 /// The time for which an answer counts before a refresh token is repeated whose response was lost.
@@ -478,8 +478,8 @@ impl Refresh {
         let is_long = ctx.session.as_deref().is_some_and(Session::has_long_token);
         let of = |(short, long)| quiet_since + if is_long { long } else { short };
         if !self.is_awaited {
-            let left = LONGEST_QUIET_FOR_NOBODY.saturating_sub(self.held_up);
-            return Some(of(QUIET_FOR_NOBODY).min(ctx.now.monotonic + left));
+            let left = LONGEST_QUIET_IN_BACKGROUND.saturating_sub(self.held_up);
+            return Some(of(QUIET_IN_BACKGROUND).min(ctx.now.monotonic + left));
         }
         let since = self.waits_since.unwrap_or(ctx.now.monotonic);
         let longest = since + LONGEST_QUIET.saturating_sub(self.waited);
@@ -548,7 +548,7 @@ impl Refresh {
         if matches!(self.stage, RefreshStage::Proving) {
             match urgency {
                 Urgency::User => self.waited_until = Some(limit),
-                Urgency::Nobody => {
+                Urgency::Background => {
                     self.waited_until.get_or_insert(limit);
                 }
             }
