@@ -78,41 +78,34 @@ async function survived(page, names) {
 }
 
 describe('a call with an expired token', () => {
-  test(
-    'while every response is lost for 2 s after a wake: no refresh token is sent in this time',
-    time,
-    scene(async (page) => {
-      const names = await expired(page)
-      provider.faults.add('*', { when: 'after', drop: true, times: Infinity })
-      await comeOnline(page)
-      const calling = orders(page)
-      await seconds(2)
-      const lost = names()
-      provider.faults.clear()
-      assert.equal(await calling, 200)
-      assert.ok(!lost.includes('token'), `lost: ${lost}`)
-      await survived(page, names())
-    }),
-  )
-
-  test(
-    'while every response is lost until a probe was lost: no refresh token is sent in this time',
-    time,
-    scene(async (page) => {
-      const names = await expired(page)
-      provider.faults.add('*', { when: 'after', drop: true, times: Infinity })
-      await comeOnline(page)
-      const first = provider.faults.taken()
-      const calling = orders(page)
-      await first
-      await Promise.all(provider.requests.slice(-1).map(({ closed }) => closed))
-      const lost = names()
-      provider.faults.clear()
-      assert.equal(await calling, 200)
-      assert.ok(!lost.includes('token'), `lost: ${lost}`)
-      await survived(page, names())
-    }),
-  )
+  for (const [when, isOver] of [
+    ['for 2 s after a wake', () => seconds(2)],
+    [
+      'until a probe was lost',
+      async (first) => {
+        await first
+        await Promise.all(provider.requests.slice(-1).map(({ closed }) => closed))
+      },
+    ],
+  ]) {
+    test(
+      `while every response is lost ${when}: no refresh token is sent in this time`,
+      time,
+      scene(async (page) => {
+        const names = await expired(page)
+        provider.faults.add('*', { when: 'after', drop: true, times: Infinity })
+        await comeOnline(page)
+        const first = provider.faults.taken()
+        const calling = orders(page)
+        await isOver(first)
+        const lost = names()
+        provider.faults.clear()
+        assert.equal(await calling, 200)
+        assert.ok(!lost.includes('token'), `lost: ${lost}`)
+        await survived(page, names())
+      }),
+    )
+  }
 
   test(
     'the network works after a wake, and changes once, 1.5 s later: the refresh token is sent after that',
