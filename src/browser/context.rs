@@ -45,6 +45,8 @@ pub(super) enum Event {
     Hinted,
     /// The browser refused the store's lock to operation `id`.
     Refused,
+    /// Another vault has taken the store's lock over.
+    LockLost,
     /// The worker's Content-Security-Policy was violated.
     PolicyViolated,
     /// The probe for the socket of call `id` has ended.
@@ -64,7 +66,7 @@ pub(super) enum Event {
 }
 
 impl Event {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Message,
         Self::Fulfilled,
         Self::Succeeded,
@@ -74,6 +76,7 @@ impl Event {
         Self::Changed,
         Self::Hinted,
         Self::Refused,
+        Self::LockLost,
         Self::PolicyViolated,
         Self::ProbeEnded,
         Self::SocketOpened,
@@ -98,6 +101,9 @@ pub(super) struct Shared {
     pub(super) keys: RefCell<Keys>,
     /// The escrow for the key that encrypts stored sessions, if the configuration has one.
     pub(super) escrow: Option<RefCell<Escrow>>,
+    /// The versions of the session's record that this vault knows: the one that it last read under the lock, and those
+    /// that it has written since. `None` stands for a record without a version.
+    pub(super) known_versions: RefCell<Vec<Option<f64>>>,
 }
 
 impl Shared {
@@ -132,6 +138,7 @@ impl Context {
                 database,
                 keys: RefCell::default(),
                 escrow,
+                known_versions: RefCell::default(),
             }),
             ports: Vec::new(),
             last_port: PortId(0),

@@ -111,7 +111,9 @@ impl Drop for EndingLease {
 }
 
 /// The reason why a record could not be stored.
-enum Obstacle {
+pub(super) enum Obstacle {
+    /// Another vault has taken the lock over, and has stored the session since.
+    Overtaken,
     /// The database is full or busy. It is not deleted, because other vaults have their sessions in it.
     Busy,
     /// Anything else: the database may be damaged.
@@ -126,14 +128,20 @@ impl From<JsValue> for Obstacle {
 
 /// Seals and stores a secret until the given time, and deletes expired records. If that fails, tries again with a new
 /// connection to the database. If the database still seems to be damaged, deletes it and tries once more, except with an
-/// escrow. Returns true if the record was stored.
+/// escrow.
+///
+/// A session replaces only a record that this vault knows. A vault whose page was frozen may not know yet that another
+/// vault has taken the lock over.
+///
+/// # Errors
+/// The reason why the record was not stored.
 pub(super) async fn put(
     task: &Task,
     place: &Place,
     value: &Secret,
     expires_at: UnixMillis,
     key_pair: Option<PrivateKey>,
-) -> bool {
+) -> Result<(), Obstacle> {
     let key_pair = key_pair.as_ref();
     let mut stored = put_once(task, place, value, expires_at, key_pair).await;
     if matches!(stored, Err(Obstacle::Other)) {
@@ -144,7 +152,7 @@ pub(super) async fn put(
     if may_delete && delete_database(task).await.is_ok() {
         stored = put_once(task, place, value, expires_at, key_pair).await;
     }
-    stored.is_ok()
+    stored
 }
 
 async fn delete_database(task: &Task) -> Result<(), JsValue> {
@@ -168,6 +176,19 @@ async fn put_once(
     let sealing = sealing::seal(&task.scope, &key, &place.name, &record, value)?;
     record.set_sealed(&task.wait(sealing).await?.unchecked_into());
     let logins = database::open_store(&database, LOGINS, "readwrite")?;
+    if place.secret.is_none() {
+        let current = task.wait(database::read(&logins, &place.name)?).await?;
+        let current = database::as_record(current).map(|record| record.version().as_f64());
+        let mut known = task.known_versions.borrow_mut();
+        if current.is_some_and(|version| !known.contains(&version)) {
+            return Err(Obstacle::Overtaken);
+        }
+        let mut version = [0; 4];
+        wasm::fill_random(&mut version);
+        let version = f64::from(u32::from_ne_bytes(version));
+        known.push(Some(version));
+        record.set_version(version);
+    }
     let reading = database::read_all(&logins)?;
     let records = task.wait(reading).await.map_err(|_| Obstacle::Busy)?;
     let records: Array = records.unchecked_into();
@@ -215,12 +236,12 @@ async fn take_once(task: &Task, place: &Place) -> Result<Taken, JsValue> {
     Ok(sealing::opened(&opened).map_or(Taken::Absent, Taken::Found))
 }
 
-/// Reads the record of a session. If its key is in escrow and does not decrypt it, tries once more with the key that the
+/// Reads the record of a session. `is_locked` is true if a later write of this vault follows from it. If its key is in escrow and does not decrypt it, tries once more with the key that the
 /// escrow has now: another vault may have sealed the record with a newer one.
-pub(super) async fn load(task: &Task, place: &Place) -> Loaded {
-    let mut loaded = load_once(task, place, Need::Open).await;
+pub(super) async fn load(task: &Task, place: &Place, is_locked: bool) -> Loaded {
+    let mut loaded = load_once(task, place, Need::Open, is_locked).await;
     if place.escrow(task).is_some() && matches!(loaded, Ok(None)) {
-        loaded = load_once(task, place, Need::OpenAgain).await;
+        loaded = load_once(task, place, Need::OpenAgain, is_locked).await;
     }
     match loaded {
         Ok(loaded) => loaded.unwrap_or(Loaded::Damaged),
@@ -232,9 +253,18 @@ pub(super) async fn load(task: &Task, place: &Place) -> Loaded {
 }
 
 /// Returns `None` if the record cannot be decrypted.
-async fn load_once(task: &Task, place: &Place, need: Need) -> Result<Option<Loaded>, JsValue> {
+async fn load_once(
+    task: &Task,
+    place: &Place,
+    need: Need,
+    is_locked: bool,
+) -> Result<Option<Loaded>, JsValue> {
     let database = OpenDatabase::open(task).await?;
     let (record, stored_key) = read(task, place, &database).await?;
+    if is_locked {
+        let version = record.as_ref().map(|record| record.version().as_f64());
+        *task.known_versions.borrow_mut() = version.into_iter().collect();
+    }
     let Some(record) = record.filter(|record| record.sealed().is_some()) else {
         return Ok(Some(Loaded::Nothing));
     };

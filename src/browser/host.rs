@@ -16,7 +16,7 @@ use crate::api_call::{self, Exchanges};
 use crate::api_socket::Sockets;
 use crate::context::{Context, Event, WaitId};
 use crate::dpop::{self, PrivateKey};
-use crate::encrypted_store::{self, Place};
+use crate::encrypted_store::{self, Obstacle, Place};
 use crate::key_generation;
 use crate::operation::{Operations, Task};
 use crate::platform::{self, OnEvent, StoreLock, VaultDatabase, WorkerScope};
@@ -79,7 +79,8 @@ impl Host {
         // at its time limit.
         if !session_name.is_empty() {
             let changed = context.listener(Event::Changed, 0);
-            let _ = store_lock.open(&session_name, &changed);
+            let lost = context.listener(Event::LockLost, 0);
+            let _ = store_lock.open(&session_name, &changed, &lost);
         }
         let hinted = context.listener(Event::Hinted, 0);
         for channel in &channels {
@@ -135,6 +136,7 @@ impl Host {
                 }
             }
             Event::Locked => self.context.report(Input::Locked { op: OpId(id) }),
+            Event::LockLost => self.context.report(Input::LockLost),
             Event::Changed => self.context.report(Input::Changed),
             Event::Refused => self.context.report(Input::Responded {
                 op: OpId(id),
@@ -288,14 +290,17 @@ impl Host {
                 let place = Place::of_session(self.session_name.clone());
                 self.begin_put(op, place, state, expires_at, key_pair);
             }
-            Output::Load { op } => {
+            Output::Load { op, is_locked } => {
                 let place = Place::of_session(self.session_name.clone());
                 self.begin(op, async move |task| {
-                    let loaded = encrypted_store::load(&task, &place).await;
+                    let loaded = encrypted_store::load(&task, &place, is_locked).await;
                     Input::Loaded { op, loaded }
                 });
             }
             Output::Lock { op } => self.lock(op),
+            Output::TakeOver => {
+                let _ = self.store_lock.take_over();
+            }
             Output::Unlock => self.store_lock.unlock(),
             Output::Announce => {
                 let _ = self.store_lock.tell();
@@ -366,8 +371,13 @@ impl Host {
         key_pair: Option<PrivateKey>,
     ) {
         self.begin(op, async move |task| {
-            let ok = encrypted_store::put(&task, &place, &value, expires_at, key_pair).await;
-            Input::Stored { op, ok }
+            match encrypted_store::put(&task, &place, &value, expires_at, key_pair).await {
+                Err(Obstacle::Overtaken) => Input::Overtaken { op },
+                stored => Input::Stored {
+                    op,
+                    ok: stored.is_ok(),
+                },
+            }
         });
     }
 

@@ -49,7 +49,12 @@ extern "C" {
     pub type StoreLock;
 
     #[wasm_bindgen(method, catch)]
-    pub(super) fn open(this: &StoreLock, name: &str, changed: &Function) -> Result<(), JsValue>;
+    pub(super) fn open(
+        this: &StoreLock,
+        name: &str,
+        changed: &Function,
+        lost: &Function,
+    ) -> Result<(), JsValue>;
 
     #[wasm_bindgen(method, catch)]
     pub(super) fn lock(
@@ -60,6 +65,9 @@ extern "C" {
 
     #[wasm_bindgen(method, js_name = giveUp)]
     pub(super) fn give_up(this: &StoreLock);
+
+    #[wasm_bindgen(method, catch, js_name = takeOver)]
+    pub(super) fn take_over(this: &StoreLock) -> Result<(), JsValue>;
 
     #[wasm_bindgen(method)]
     pub(super) fn unlock(this: &StoreLock);
@@ -176,6 +184,12 @@ extern "C" {
 
     #[wasm_bindgen(method, setter, js_name = expiresAt)]
     pub(super) fn set_expires_at(this: &Record, value: f64);
+
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn version(this: &Record) -> JsValue;
+
+    #[wasm_bindgen(method, setter)]
+    pub(super) fn set_version(this: &Record, value: f64);
 
     #[wasm_bindgen(method, getter)]
     pub(super) fn iv(this: &Record) -> Object;

@@ -114,7 +114,7 @@ impl Call {
         Exchange {
             url: self.allowed.url(),
             began: self.sent,
-            is_proof: false,
+            is_from_server: false,
         }
     }
 }

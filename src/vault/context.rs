@@ -70,7 +70,7 @@ struct Operation {
     /// The URL, if the operation is a request.
     url: Option<String>,
     /// True if neither a cache nor a service worker can have the response to the request.
-    is_proof: bool,
+    is_from_server: bool,
 }
 
 /// The purpose of an operation.
@@ -187,7 +187,7 @@ impl Context {
             began: self.now.monotonic,
             deadline,
             url: None,
-            is_proof: false,
+            is_from_server: false,
         }));
     }
 
@@ -279,7 +279,7 @@ impl Context {
     pub(super) fn send_as(&mut self, op: OpId, request: HttpRequest) {
         if let Some(operation) = list::find(&mut self.operations, |o| o.op == op) {
             operation.url = Some(request.url.clone());
-            operation.is_proof = request.method() == "POST" || operation.purpose.is_probe();
+            operation.is_from_server = request.method() == "POST" || operation.purpose.is_probe();
         }
         self.outputs.push(Output::Send { op, request });
     }
@@ -302,7 +302,7 @@ impl Context {
         let exchange = Exchange {
             url,
             began: operation.began,
-            is_proof: operation.is_proof,
+            is_from_server: operation.is_from_server,
         };
         let now = self.now.monotonic;
         match outcome {

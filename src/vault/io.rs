@@ -211,6 +211,12 @@ pub enum Input<'a> {
         /// True if the content was stored.
         ok: bool,
     },
+    /// The write of [`Output::Persist`] was not made, because the stored record is neither the one that the last
+    /// [`Output::Load`] under the lock has read nor one that this vault has written: another vault has taken the lock over.
+    Overtaken {
+        /// The operation.
+        op: OpId,
+    },
     /// The operation of [`Output::Take`] has ended.
     Taken {
         /// The operation.
@@ -237,6 +243,8 @@ pub enum Input<'a> {
         /// The operation.
         op: OpId,
     },
+    /// Another vault has taken the lock over.
+    LockLost,
     /// Another vault that uses the same store has changed the store.
     Changed,
     /// A hint was posted on the channel for hints. It comes from another vault of this issuer and client, or from any
@@ -383,13 +391,18 @@ pub enum Output {
     Load {
         /// The operation's number.
         op: OpId,
+        /// True if the vault has the lock, and writes next what follows from this state.
+        is_locked: bool,
     },
     /// Request the lock that all vaults of this store share, and report [`Input::Locked`] when it is granted.
     Lock {
         /// The operation's number. [`Output::Cancel`] cancels the request for the lock.
         op: OpId,
     },
-    /// Release the lock.
+    /// Take the lock over, if the vault that holds it has held it since [`Output::Lock`] or the last attempt, and does not
+    /// answer: its page is frozen. Then report [`Input::Locked`], and [`Input::LockLost`] to the other vault.
+    TakeOver,
+    /// Release the lock, unless another vault has taken it over.
     Unlock,
     /// Tell the other vaults of this store that the store has changed. They get [`Input::Changed`].
     Announce,
@@ -496,10 +509,12 @@ impl fmt::Debug for Input<'_> {
             Self::Disconnected { .. } => "Disconnected",
             Self::Responded { .. } => "Responded",
             Self::Stored { .. } => "Stored",
+            Self::Overtaken { .. } => "Overtaken",
             Self::Taken { .. } => "Taken",
             Self::Verified { .. } => "Verified",
             Self::Loaded { .. } => "Loaded",
             Self::Locked { .. } => "Locked",
+            Self::LockLost => "LockLost",
             Self::Changed => "Changed",
             Self::Hinted(_) => "Hinted",
             Self::CallResponded { .. } => "CallResponded",
@@ -530,6 +545,7 @@ impl fmt::Debug for Output {
             Self::Persist { .. } => "Persist",
             Self::Load { .. } => "Load",
             Self::Lock { .. } => "Lock",
+            Self::TakeOver => "TakeOver",
             Self::Unlock => "Unlock",
             Self::Announce => "Announce",
             Self::Hint(_) => "Hint",

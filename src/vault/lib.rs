@@ -245,6 +245,7 @@ impl Vault {
             } => self.handle_message(port, call, text, body),
             Input::Framed { port } => self.ctx.framed.push(port),
             Input::Disconnected { port } => self.disconnected(port),
+            Input::LockLost => self.lock_lost(),
             Input::Changed => tokens.changed_elsewhere(ctx),
             Input::Hinted(hint) => match hint.news {
                 News::SignedOut => self.signed_out_elsewhere(hint.time, false),
@@ -283,6 +284,7 @@ impl Vault {
         let op = match &input {
             Input::Responded { op, .. }
             | Input::Stored { op, .. }
+            | Input::Overtaken { op }
             | Input::Taken { op, .. }
             | Input::Verified { op, .. }
             | Input::Loaded { op, .. }
@@ -304,6 +306,11 @@ impl Vault {
                 }
             }
             (Input::Stored { ok, .. }, Some(purpose)) => self.stored(op, purpose, ok),
+            (Input::Overtaken { .. }, Some(purpose)) => {
+                ctx.outputs.push(Output::Unlock);
+                self.lock_lost();
+                self.stored(op, purpose, false);
+            }
             (Input::Taken { taken, .. }, Some(Purpose::TakeLogin)) => self.login_taken(op, &taken),
             (Input::Verified { valid, .. }, Some(Purpose::VerifyLogin)) => {
                 self.advance_login(|callbacks, ctx, parts| {
@@ -874,7 +881,12 @@ impl Vault {
         if !self.ctx.config.flow.uses_dpop {
             return false;
         }
-        let Tokens { dpop, refresh, .. } = &mut self.tokens;
+        let Tokens {
+            dpop,
+            refresh,
+            persistence,
+            ..
+        } = &mut self.tokens;
         let Some(sent) = dpop.on_response(&self.ctx, op, outcome) else {
             return false;
         };
@@ -882,7 +894,10 @@ impl Vault {
             Purpose::Exchange | Purpose::AskProfile => {
                 self.callbacks.sent_again(self.ctx.now, (op, purpose))
             }
-            Purpose::Refresh => refresh.sent_again(&self.ctx, op),
+            Purpose::Refresh => {
+                let is_late = self.ctx.stores_sessions() && persistence.is_lock_old(&self.ctx);
+                !is_late && refresh.sent_again(&self.ctx, op)
+            }
             _ => true,
         };
         if is_wanted {
@@ -1302,6 +1317,14 @@ impl Vault {
                 self.try_later();
                 self.tokens.persistence.unlock_if_usable(&mut self.ctx);
             }
+        }
+    }
+
+    /// Handles the loss of the lock to another vault, which happens while this one is frozen. Before the next change, the
+    /// store is read under the lock. Nothing is revoked: the provider may revoke the other vault's tokens, too.
+    fn lock_lost(&mut self) {
+        if self.tokens.persistence.lock_lost(&mut self.ctx) {
+            self.try_later();
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) const HEARTBEAT: Millis = Millis::from_secs(60);
 /// Browsers delay the timers of hidden pages by up to a minute.
 pub(crate) const MISSED_HEARTBEATS: Millis = Millis::from_secs(180);
 /// Reports of pages that say the same count at most once in this time.
-const REPORTS: Millis = Millis::from_secs(10);
+const REPORT_INTERVAL: Millis = Millis::from_secs(10);
 
 /// This many failures of an origin that answers in between count within [`OFTEN`].
 const MAX_FAILURES: u32 = 3;
@@ -86,7 +86,7 @@ pub(super) struct Exchange<'a> {
     pub(super) url: &'a str,
     pub(super) began: Millis,
     /// True if neither a cache nor a service worker can have the response.
-    pub(super) is_proof: bool,
+    pub(super) is_from_server: bool,
 }
 
 impl Line {
@@ -138,7 +138,7 @@ impl Line {
     /// a short time ago, for instance by another page.
     pub(super) fn page_reported(&mut self, now: Millis, is_online: bool) -> Option<Doubt> {
         let reported = &mut self.reported[usize::from(is_online)];
-        let is_repeated = |at: Millis| now.saturating_sub(at) < REPORTS;
+        let is_repeated = |at: Millis| now.saturating_sub(at) < REPORT_INTERVAL;
         if reported.is_some_and(is_repeated) {
             return None;
         }
@@ -156,13 +156,13 @@ impl Line {
         let Exchange {
             url,
             began,
-            is_proof,
+            is_from_server,
         } = exchange;
         if let Some(known) = self.failing_of(url) {
             known.is_silent = false;
         }
         self.answered_since = self.answered_since.max(Some(began));
-        if is_proof && self.proof.is_none_or(|proof| proof.began <= began) {
+        if is_from_server && self.proof.is_none_or(|proof| proof.began <= began) {
             let arrived = now;
             self.proof = Some(Proof { began, arrived });
         }
@@ -223,7 +223,7 @@ mod tests {
         Exchange {
             url,
             began: Millis::from_secs(began),
-            is_proof: true,
+            is_from_server: true,
         }
     }
 
@@ -273,7 +273,7 @@ mod tests {
         line.answered(Millis::from_secs(6), exchange(PROVIDER, 4));
         assert!(!line.is_proven());
         let mut of_a_cache = exchange(API, 6);
-        of_a_cache.is_proof = false;
+        of_a_cache.is_from_server = false;
         line.answered(Millis::from_secs(7), of_a_cache);
         assert!(!line.is_proven());
         line.answered(Millis::from_secs(7), exchange(PROVIDER, 6));

@@ -22,7 +22,7 @@ pub(super) mod tombstone;
 use crate::context::{Context, Purpose};
 use crate::io::{Loaded, OpId, Output, Taken};
 use activity::Activity;
-use lock::Lock;
+use lock::{Lock, SENT_WITHIN};
 use reader::{Reading, Stored, UnlockedReads};
 use rules::Secret;
 use rules::base::clock::{Instant, Millis, UnixMillis};
@@ -39,6 +39,8 @@ const LONGEST_RETRY: Millis = Millis::from_secs(60);
 #[derive(Default)]
 pub(super) struct Persistence {
     pub(super) lock: Lock,
+    /// The time at which the lock was last granted.
+    locked_at: Instant,
     reads: UnlockedReads,
     pub(super) activity: Activity,
     /// True if the store has, or had, this vault's session.
@@ -101,6 +103,11 @@ impl Persistence {
     }
 
     pub(super) fn due(&self, ctx: &Context) -> Option<Millis> {
+        let all = [self.lock.take_over_due(), self.work_due(ctx)];
+        all.into_iter().flatten().min()
+    }
+
+    fn work_due(&self, ctx: &Context) -> Option<Millis> {
         if !ctx.stores_sessions() {
             return None;
         }
@@ -111,7 +118,8 @@ impl Persistence {
     /// Starts the read that is due, if any. Returns true if a change must be written, for which the vault needs the
     /// lock.
     pub(super) fn tick(&mut self, ctx: &mut Context) -> bool {
-        if self.due(ctx).is_none_or(|at| at > ctx.now.monotonic) {
+        self.lock.take_over(ctx);
+        if self.work_due(ctx).is_none_or(|at| at > ctx.now.monotonic) {
             return false;
         }
         let is_over = |at: &mut Millis| *at <= ctx.now.monotonic;
@@ -178,7 +186,7 @@ impl Persistence {
         self.reads.forget_expected_end();
         // The other vault had the lock and may have released it by now, so a pending retry need not wait longer.
         self.retry_at = self.retry_at.map(|_| ctx.now.monotonic);
-        if matches!(self.lock, Lock::NotRequested | Lock::Requested(_)) || is_refresh_sent {
+        if matches!(self.lock, Lock::NotRequested | Lock::Requested(..)) || is_refresh_sent {
             self.reads.changed(ctx);
         } else {
             self.reads.after_unlock = true;
@@ -261,13 +269,13 @@ impl Persistence {
         }
         let is_old = core::mem::take(&mut self.reads.is_old);
         match self.lock {
-            Lock::NotRequested | Lock::Requested(_) if !is_old => ReadAction::Merge(stored),
+            Lock::NotRequested | Lock::Requested(..) if !is_old => ReadAction::Merge(stored),
             Lock::Held | Lock::Writing(_) | Lock::Reading(_) => ReadAction::MergeEnd(stored),
             Lock::NotRequested => {
                 self.reads.again = true;
                 ReadAction::Ignored
             }
-            Lock::Requested(_) => {
+            Lock::Requested(..) => {
                 self.reads.after_unlock = true;
                 ReadAction::Ignored
             }
@@ -317,9 +325,28 @@ impl Persistence {
 
     /// Reads the store after the lock was granted.
     pub(super) fn locked(&mut self, ctx: &mut Context) {
+        self.locked_at = ctx.now;
         self.reads.is_old = self.reads.is_reading();
         self.lock = Lock::Reading(Reading::default());
         reader::load(ctx, Purpose::ReadLocked);
+    }
+
+    /// Returns true if another vault may take the lock over while a refresh token is under way.
+    pub(super) fn is_lock_old(&self, ctx: &Context) -> bool {
+        // control: old_lock_sends_no_token
+        self.locked_at.elapsed(&ctx.now) > SENT_WITHIN
+    }
+
+    /// Records that another vault has taken the lock over, because this vault was frozen. Returns false if this vault did
+    /// not have the lock any longer.
+    pub(super) fn lock_lost(&mut self, ctx: &mut Context) -> bool {
+        if matches!(self.lock, Lock::NotRequested | Lock::Requested(..)) {
+            return false;
+        }
+        self.lock = Lock::NotRequested;
+        self.activity.written(ctx, false);
+        self.needs_save |= ctx.session.is_some();
+        true
     }
 
     pub(super) fn unlock(&mut self, ctx: &mut Context) {
@@ -353,6 +380,19 @@ impl Persistence {
     /// Records that the refresh token in the store, if the store has one, may be consumed.
     pub(super) const fn fall_behind(&mut self) {
         self.is_behind |= self.may_be_in_store();
+    }
+
+    /// Returns true if this vault has refreshed the session, and the store may not have the successor yet. Another vault may
+    /// then have stored one of its own, if it has taken the lock over.
+    pub(super) const fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// Records that a session was refreshed without the lock, so it must be written when the lock is granted.
+    pub(super) const fn refreshed_without_lock(&mut self) {
+        self.fall_behind();
+        self.changes += 1;
+        self.needs_save = true;
     }
 
     /// Returns true if the store may have this vault's session, so that another vault may have refreshed it.

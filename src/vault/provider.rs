@@ -34,7 +34,7 @@ pub(super) struct Provider {
     pub(super) pin: Pin,
     /// True if the vault could read a response to a GET of the metadata, the keys or a probe. Some providers of plain OAuth
     /// never send one that it can read, and a gateway may block probes.
-    answers: bool,
+    has_readable_documents: bool,
     /// The number of probes since the last such response that could not be read.
     unread: u32,
 }
@@ -55,7 +55,7 @@ impl Provider {
             keys: None,
             repeated: Vec::new(),
             pin: Pin::new(pinned),
-            answers: false,
+            has_readable_documents: false,
             unread: 0,
         }
     }
@@ -184,10 +184,12 @@ impl Provider {
             Metadata | Keys | Purpose::Probe | ProbeForLogin | ProveLine
         );
         match outcome {
-            Outcome::Reply(_) if is_document => (self.answers, self.unread) = (true, 0),
+            Outcome::Reply(_) if is_document => {
+                (self.has_readable_documents, self.unread) = (true, 0);
+            }
             // The token endpoint answers, so probes would only delay the next refresh.
             Outcome::Reply(_) if purpose == Purpose::Refresh => {
-                self.answers &= self.unread < MAX_UNREAD;
+                self.has_readable_documents &= self.unread < MAX_UNREAD;
             }
             Outcome::Opaque if purpose == ProveLine => self.unread += 1,
             _ => {}
@@ -196,7 +198,7 @@ impl Provider {
 
     /// Returns true if a probe can get a response that the vault can read.
     pub(super) const fn can_be_probed(&self) -> bool {
-        self.answers
+        self.has_readable_documents
     }
 
     /// Sends a request that shows if the provider can be reached. The URL contains a nonce, so that no cache, service

@@ -9,11 +9,14 @@
 //! this rule: a refresh starts only from [`RefreshStage::Idle`], and after a successor has arrived, no refresh starts
 //! before that successor has replaced the token that was sent. If no response arrives, the same token is sent again.
 
+mod proof;
+
 use crate::context::{Context, Purpose};
 use crate::dpop::{self, Dpop};
 use crate::io::OpId;
-use crate::line::MISSED_HEARTBEATS;
 use crate::provider::{self, Provider};
+pub(super) use crate::refresh::proof::Urgency;
+use crate::refresh::proof::{Proof, ProofStep};
 use crate::resource_tokens::{ResourceTokens, TargetRefusal};
 use crate::verification::{Next, Verification, evidence};
 use rules::Secret;
@@ -53,27 +56,10 @@ pub(super) struct Refresh {
     /// The number of 401 responses since `for_401_since` that asked for a refresh while none was in flight.
     for_401: u32,
     for_401_since: Instant,
-    /// The time at which a response to the refresh token was last lost. The provider may have consumed the token, and a
-    /// refusal that follows says nothing about that.
-    lost_at: Option<Instant>,
-    /// True if a call of a user waits for this refresh.
-    is_awaited: bool,
-    /// The time for which users' calls have waited for a quiet line.
-    waited: Millis,
-    /// The time since which a user's call waits for a quiet line.
-    waits_since: Option<Millis>,
-    /// The time for which this attempt has waited for a quiet line while the device was awake.
-    held_up: Millis,
-    /// The time of the last input, if the refresh then waited for a quiet line.
-    held_up_at: Option<Millis>,
+    proof: Proof,
     /// The access token that a call has used shortly before it expires, and the time at which its refresh begins if no
     /// response arrives earlier.
     follows: Option<(TokenSelector, Millis)>,
-    /// The number of probes in a row that got no answer since the last doubt, and the time at which the first of them
-    /// ended.
-    unanswered: (u32, Millis),
-    /// The time since which no probe could be read although the device is online.
-    unreadable_since: Option<Millis>,
     /// True while a probe is in flight. After a refresh without a readable response, a probe shows if the provider can
     /// be reached.
     is_probing: bool,
@@ -90,44 +76,8 @@ pub(super) struct Refresh {
 const MAX_FOR_401: u32 = 5;
 const WINDOW: Millis = Millis::from_secs(10);
 
-/// The urgency of a refresh, which says how long it waits for a quiet line.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Urgency {
-    /// No user waits: the refresh is for a timer, a poll of the app, or a token that is still valid.
-    Background,
-    /// A user waits for the response to a call.
-    User,
-}
-
-/// The time without a doubt after which the line is quiet. The first value applies to short access tokens, the second one
-/// to those that live for half an hour or longer.
-const QUIET_IN_BACKGROUND: (Millis, Millis) = (Millis::from_secs(20), Millis::from_secs(30));
-/// The same for calls of users.
-const QUIET_FOR_USER: (Millis, Millis) = (Millis::from_secs(3), Millis::from_secs(5));
-/// The longest time for which a user's call waits for a quiet line, however often there is a new doubt.
-const LONGEST_QUIET: Millis = Millis::from_secs(5);
-/// The same for refreshes that no user waits for.
-const LONGEST_QUIET_IN_BACKGROUND: Millis = Millis::from_secs(60);
-/// The longest leeway of usual providers. After a lost response, a repeat within this time waits for no quiet.
-const LONGEST_LEEWAY: Millis = Millis::from_secs(60);
-/// The time for which an answer counts before a refresh token is repeated whose response was lost.
-const PROOF_OF_REPEAT: Millis = Millis::from_secs(2);
-/// The number of probes without an answer, since the last doubt, after which a refresh needs none if another server answers.
-const MAX_UNANSWERED: u32 = 3;
-/// The time for which no probe can be read, although the device is online and there is no doubt, after which a refresh needs
-/// none. Otherwise a gateway that blocks probes would stop all refreshes, because without a token no other server answers.
-/// In an outage, one refresh token is sent in this time.
-const LONGEST_UNREADABLE: Millis = Millis::from_secs(300);
 /// A refresh that follows a call begins at the latest after this time.
 const LONGEST_FOLLOWING: Millis = Millis::from_secs(5);
-
-/// The next step of a refresh that waits to be sent.
-enum ProofStep {
-    Send,
-    /// The refresh waits until this time. A doubt may postpone it.
-    WaitUntil(Millis),
-    Probe,
-}
 
 #[derive(Default)]
 enum RefreshStage {
@@ -251,9 +201,7 @@ impl Refresh {
 
     /// Records that no call waits for the refresh any longer.
     pub(super) const fn calls_given_up(&mut self) {
-        self.is_awaited = false;
-        self.waited = Millis::ZERO;
-        self.waits_since = None;
+        self.proof.calls_given_up();
     }
 
     /// Returns true if a call that received a 401 may begin a refresh, or wait for the one in flight.
@@ -347,7 +295,7 @@ impl Refresh {
         self.unexplained = None;
         // The attempt begins here also if its request is never sent.
         self.schedule.began(&ctx.now);
-        (self.held_up, self.held_up_at) = (Millis::ZERO, None);
+        self.proof.begin();
         if !ctx.stores_sessions() {
             self.stage = RefreshStage::Proving;
             return RefreshStart::Prove;
@@ -387,12 +335,7 @@ impl Refresh {
             return RefreshStart::No;
         }
         let now = ctx.now.monotonic;
-        let step = self.proof_step(ctx, provider);
-        if !matches!(step, ProofStep::WaitUntil(_))
-            && let Some(since) = self.waits_since.take()
-        {
-            self.waited = self.waited + now.saturating_sub(since);
-        }
+        let step = self.proof.next_step(ctx, provider);
         if matches!(step, ProofStep::Send) {
             // Calls may have given up waiting for a quiet line, but not for the response.
             let limit = now + ctx.config.flow.request_timeout;
@@ -418,72 +361,17 @@ impl Refresh {
         }
     }
 
-    /// Counts the time since the last input, if the refresh has waited for a quiet line since. Sleep does not count.
+    /// Counts the time since the last input, if the refresh has waited for a quiet line since.
     pub(super) fn count_wait(&mut self, ctx: &Context) {
-        if let Some(at) = self.held_up_at.take() {
-            let passed = ctx.now.monotonic.saturating_sub(at);
-            if passed < MISSED_HEARTBEATS {
-                self.held_up = self.held_up + passed;
-            }
-        }
+        self.proof.count_wait(ctx.now.monotonic);
     }
 
     /// Records that the refresh waits for a quiet line from now on, if it does.
     pub(super) fn record_wait(&mut self, ctx: &Context, provider: &Provider) {
         let is_proving = matches!(self.stage, RefreshStage::Proving);
-        if is_proving && matches!(self.proof_step(ctx, provider), ProofStep::WaitUntil(_)) {
-            let now = ctx.now.monotonic;
-            self.held_up_at = Some(now);
-            if self.is_awaited {
-                self.waits_since.get_or_insert(now);
-            }
+        if is_proving && matches!(self.proof.next_step(ctx, provider), ProofStep::WaitUntil(_)) {
+            self.proof.waits(ctx.now.monotonic);
         }
-    }
-
-    fn proof_step(&self, ctx: &Context, provider: &Provider) -> ProofStep {
-        let (line, now) = (&ctx.line, ctx.now.monotonic);
-        let (unanswered, since) = self.unanswered;
-        let is_long = |at: Millis| now.saturating_sub(at) >= LONGEST_UNREADABLE;
-        let is_blocked = unanswered >= MAX_UNANSWERED
-            && line.doubted() <= Some(since)
-            && (line.has_answered_since(since) || self.unreadable_since.is_some_and(is_long));
-        let needs_probe = provider.can_be_probed() && !is_blocked;
-        if self.must_repeat_soon(&ctx.now) {
-            // The token is at risk already, and a provider that accepts it again does so for a short time only.
-            let is_proven = line.is_proven_within(PROOF_OF_REPEAT, now);
-            return match needs_probe && !is_proven {
-                true => ProofStep::Probe,
-                false => ProofStep::Send,
-            };
-        }
-        match self.quiet_at(ctx) {
-            // control: refresh_waits_for_quiet
-            Some(at) if now < at => ProofStep::WaitUntil(at),
-            // control: refresh_token_waits_for_a_proof
-            _ if needs_probe && !line.is_proven() => ProofStep::Probe,
-            _ => ProofStep::Send,
-        }
-    }
-
-    /// Returns true if a response to the refresh token was lost a short time ago.
-    fn must_repeat_soon(&self, now: &Instant) -> bool {
-        let is_recent = |at: &Instant| at.elapsed(now) < LONGEST_LEEWAY;
-        self.lost_at.as_ref().is_some_and(is_recent)
-    }
-
-    /// Returns the time at which the line is quiet enough for this refresh, unless there is another doubt. Returns `None`
-    /// if there was no doubt.
-    fn quiet_at(&self, ctx: &Context) -> Option<Millis> {
-        let quiet_since = ctx.line.quiet_since()?;
-        let is_long = ctx.session.as_deref().is_some_and(Session::has_long_token);
-        let of = |(short, long)| quiet_since + if is_long { long } else { short };
-        if !self.is_awaited {
-            let left = LONGEST_QUIET_IN_BACKGROUND.saturating_sub(self.held_up);
-            return Some(of(QUIET_IN_BACKGROUND).min(ctx.now.monotonic + left));
-        }
-        let since = self.waits_since.unwrap_or(ctx.now.monotonic);
-        let longest = since + LONGEST_QUIET.saturating_sub(self.waited);
-        Some(of(QUIET_FOR_USER).min(longest))
     }
 
     /// Returns the time of the next step of a refresh that waits for a quiet line.
@@ -491,7 +379,7 @@ impl Refresh {
         if !matches!(self.stage, RefreshStage::Proving) {
             return self.follows.map(|(_, at)| at);
         }
-        match self.proof_step(ctx, provider) {
+        match self.proof.next_step(ctx, provider) {
             ProofStep::WaitUntil(at) => Some(at),
             ProofStep::Probe if is_probing(ctx) => None,
             // An input that must not continue the refresh has ended its wait.
@@ -504,7 +392,7 @@ impl Refresh {
         let is_waiting = matches!(self.stage, RefreshStage::Proving);
         match outcome {
             Outcome::Reply(reply) => {
-                self.unanswered.0 = 0;
+                self.proof.answered();
                 let asks_to_wait = matches!(reply.status, 429 | 503);
                 let Some(wait) = reply.retry_after.filter(|_| asks_to_wait && is_waiting) else {
                     return RefreshStep::Wait;
@@ -514,17 +402,8 @@ impl Refresh {
                 self.postponed(ctx, msg!("the provider asks to wait"))
             }
             _ => {
-                let (unanswered, since) = &mut self.unanswered;
-                // Before a doubt, another line may have failed.
-                if *unanswered == 0 || ctx.line.doubted() > Some(*since) {
-                    (*unanswered, *since) = (0, ctx.now.monotonic);
-                    self.unreadable_since = None;
-                }
-                *unanswered += 1;
-                self.unreadable_since = match outcome {
-                    Outcome::Opaque => self.unreadable_since.or(Some(ctx.now.monotonic)),
-                    _ => None,
-                };
+                let is_unreadable = matches!(outcome, Outcome::Opaque);
+                self.proof.unanswered(ctx, is_unreadable);
                 if !is_waiting {
                     return RefreshStep::Wait;
                 }
@@ -541,9 +420,7 @@ impl Refresh {
     pub(super) fn await_for(&mut self, ctx: &Context, urgency: Urgency) {
         let now = ctx.now.monotonic;
         let limit = now + ctx.config.flow.request_timeout;
-        if urgency == Urgency::User {
-            self.is_awaited = true;
-        }
+        self.proof.await_for(urgency);
         // While nothing is sent, the refresh may wait for longer than a call does.
         if matches!(self.stage, RefreshStage::Proving) {
             match urgency {
@@ -577,10 +454,8 @@ impl Refresh {
 
     /// Returns true if a response has arrived on a line on which a refresh that no user waits for may start. Without a page,
     /// the worker may be about to end, and the response to the refresh would be lost.
-    pub(super) fn may_follow(&self, ctx: &Context) -> bool {
-        !self.is_in_flight()
-            && !ctx.ports.is_empty()
-            && self.quiet_at(ctx).is_none_or(|at| at <= ctx.now.monotonic)
+    pub(super) fn may_begin_behind(&self, ctx: &Context) -> bool {
+        !self.is_in_flight() && !ctx.ports.is_empty() && Proof::is_quiet(ctx)
     }
 
     // The request.
@@ -607,9 +482,7 @@ impl Refresh {
     /// Sends the refresh request. Returns false if the request cannot be sent or is no longer needed. If another vault
     /// has stored a successor, `Tokens::merge` has already abandoned this refresh.
     pub(super) fn send(&mut self, ctx: &mut Context, provider: &Provider, dpop: &mut Dpop) -> bool {
-        let may_leave = self.must_repeat_soon(&ctx.now)
-            || matches!(self.proof_step(ctx, provider), ProofStep::Send);
-        if !may_leave {
+        if !self.proof.may_send(ctx, provider) {
             // There was another doubt while the refresh waited for the lock.
             self.stage = RefreshStage::Proving;
             return false;
@@ -676,11 +549,8 @@ impl Refresh {
             _ => return self.on_detached_response(op, result),
         };
         self.stage = RefreshStage::Idle;
-        if matches!(outcome, Outcome::Failed | Outcome::Opaque) {
-            self.lost_at = Some(ctx.now);
-        }
-        // If this was no blocked probe but an outage, the next refresh without a probe comes as late as this one.
-        self.unreadable_since = None;
+        let is_lost = matches!(outcome, Outcome::Failed | Outcome::Opaque);
+        self.proof.token_sent(ctx.now, is_lost);
         if matches!(outcome, Outcome::KeyLost) {
             return RefreshStep::KeyLost;
         }
@@ -791,7 +661,7 @@ impl Refresh {
             return RefreshStep::Wait;
         }
         if matches!(outcome, Outcome::Reply(_)) {
-            self.unanswered.0 = 0;
+            self.proof.answered();
         }
         if !provider::is_reachable(ctx, outcome) {
             self.schedule.unreachable();
@@ -964,8 +834,7 @@ impl Refresh {
             return RefreshStep::Unused(tokens);
         };
         let has_access_token = tokens.has_access_token();
-        self.unanswered.0 = 0;
-        self.lost_at = None;
+        self.proof.adopted();
         self.targets.renew(session, tokens, user, requested);
         let selected = self.targets.selected;
         let is_valid = has_access_token && session.access_token_of(selected, &ctx.now).is_some();

@@ -95,7 +95,7 @@ impl Tokens {
         let salt = &ctx.fingerprint_salt;
         let place = usize::try_from(session.generation()).unwrap_or_default() % salt.len();
         let is_ripe = session.is_ripe(selector, &ctx.now, salt[place]);
-        if status < 400 && is_ripe && !ctx.is_in_doubt() && self.refresh.may_follow(ctx) {
+        if status < 400 && is_ripe && !ctx.is_in_doubt() && self.refresh.may_begin_behind(ctx) {
             self.start_refresh_of(ctx, selector);
         }
     }
@@ -122,6 +122,10 @@ impl Tokens {
     }
 
     pub(super) fn send_refresh(&mut self, ctx: &mut Context) {
+        if self.persistence.may_be_in_store() && self.persistence.is_lock_old(ctx) {
+            self.persistence.unlock(ctx);
+            return self.acquire_lock(ctx);
+        }
         if !self.refresh.send(ctx, &self.provider, &mut self.dpop) {
             self.proceed(ctx);
         }
@@ -148,6 +152,12 @@ impl Tokens {
         let Some(session) = &ctx.session else {
             return RefreshStep::Unused(refreshed.tokens);
         };
+        if ctx.stores_sessions() && !self.persistence.lock.is_held() {
+            // Another vault has taken the lock over. The store is read before these tokens are written.
+            self.persistence.refreshed_without_lock();
+            self.acquire_lock(ctx);
+            return RefreshStep::Persisted(refreshed);
+        }
         let state = ctx.stores_sessions().then(|| {
             // `Refresh::adopt` changes the session itself in the same way.
             let mut renewed = session.clone();

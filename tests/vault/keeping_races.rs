@@ -449,7 +449,7 @@ fn limits_revoke_without_lock() {
     let (mut world, _p) = World::signed_in_with(SEALED);
     world.hold(&[Kind::Lock]);
     // The idle limit passes, and then the longest wait for the lock.
-    world.advance(secs(1800 + 31));
+    world.advance(secs(1800 + 41));
     assert_eq!(world.count(REVOKE), 1);
 }
 

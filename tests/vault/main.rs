@@ -26,6 +26,7 @@ mod escrow;
 mod expired_at_provider;
 mod flawed_responses;
 mod forged_logins;
+mod frozen_pages;
 mod hints;
 mod id_token_hint;
 mod interleavings;

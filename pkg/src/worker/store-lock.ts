@@ -4,12 +4,17 @@
  * redirect URI in common, too, one for hints about sign-ins.
  */
 export interface StoreLock {
-  /** Starts to listen to the other vaults of this store. */
-  open(name: string, changed: () => void): void
+  /** Starts to listen to the other vaults of this store. `lost` is called if another vault takes the lock over. */
+  open(name: string, changed: () => void, lost: () => void): void
   /** Requests the lock of the store. The browser also releases the lock when this worker ends. */
   lock(granted: () => void, refused: () => void): void
   /** Cancels a pending request for the lock. A lock that is already granted needs `unlock()`. */
   giveUp(): void
+  /**
+   * Takes the lock for which a request is pending, if the same worker has held it since the request, or since the last
+   * call, and does not answer for a second: its page is frozen.
+   */
+  takeOver(): void
   unlock(): void
   /** Notifies the other vaults that the store has changed. */
   tell(): void
@@ -23,36 +28,87 @@ export interface StoreLock {
   close(): void
 }
 
-/**
- * Uses Web Locks and BroadcastChannels: one for changes of the store, and those for hints. A message about a change
- * has no content, because the vault that receives it reads the store.
- */
+/** The store has changed. The vaults that receive this message read the store. */
+const CHANGED = 0
+/** Asks the vault that holds the lock for an answer. */
+const WHO_HOLDS = 1
+const I_HOLD = 2
+
+/** The milliseconds in which a holder that is not frozen answers. */
+const ANSWERED_WITHIN = 1000
+
+/** Uses Web Locks and BroadcastChannels: one for the vaults of a store, and those for hints. */
 export const openStoreLock = (stop: () => void): StoreLock => {
   const hints: BroadcastChannel[] = []
   let channel: BroadcastChannel
   let waiting: AbortController
   let release: (() => void) | undefined
   let isClosed = false
+  let robbed: () => void
+  /** The worker that holds the lock for which this one waits. */
+  let holder: Promise<string | undefined>
+  let answered: () => void
+  let take: () => Promise<void>
+
+  const findHolder = async () => {
+    const { held } = await navigator.locks.query()
+    return held?.find(({ name }) => name === channel.name)?.clientId
+  }
   return {
-    open(name, changed) {
+    open(name, changed, lost) {
+      robbed = lost
       channel = new BroadcastChannel(name)
-      channel.onmessage = changed
+      channel.onmessage = ({ data }) => {
+        if (data === I_HOLD) answered?.()
+        else if (data !== WHO_HOLDS) changed()
+        else if (release) channel.postMessage(I_HOLD)
+      }
     },
     lock(granted, refused) {
-      waiting = new AbortController()
+      const controller = (waiting = new AbortController())
+      holder = findHolder()
+      /** Releases the lock that this request was granted. */
+      let unlock: (() => void) | undefined
       const held = () =>
         new Promise<void>((resolve) => {
           if (isClosed) return resolve()
-          release = resolve
+          release = unlock = resolve
           granted()
         })
       // An aborted request for the lock also rejects, but does not count as refused.
-      const fail = ({ name }: Error) => name === 'AbortError' || refused()
-      navigator.locks.request(channel.name, waiting, held).catch(fail)
+      const fail = ({ name }: Error) => {
+        if (name !== 'AbortError') return refused()
+        if (!unlock || release !== unlock) return
+        release = undefined
+        robbed()
+      }
+      const request = (options: LockOptions) => navigator.locks.request(channel.name, options, held).catch(fail)
+      take = async () => {
+        const known = await holder
+        const isSame = async () => {
+          const now = await (holder = findHolder())
+          return known && known === now && !unlock && !controller.signal.aborted
+        }
+        if (!(await isSame())) return
+        const isAlive = new Promise<boolean>((resolve) => {
+          answered = () => resolve(true)
+          setTimeout(resolve, ANSWERED_WITHIN, false)
+        })
+        channel.postMessage(WHO_HOLDS)
+        if ((await isAlive) || !(await isSame())) return
+        // Otherwise the pending request would be granted as soon as this one is released.
+        controller.abort()
+        void request({ steal: true })
+      }
+      void request(controller)
     },
     giveUp: () => waiting?.abort(),
-    unlock: () => release?.(),
-    tell: () => channel.postMessage(0),
+    takeOver: () => void take().catch(() => {}),
+    unlock() {
+      release?.()
+      release = undefined
+    },
+    tell: () => channel.postMessage(CHANGED),
     hear(name, hinted) {
       const length = hints.push(new BroadcastChannel(name))
       hints[length - 1]!.onmessage = hinted

@@ -5,8 +5,11 @@ use crate::io::{OpId, Output};
 use crate::persistence::reader::Reading;
 use rules::base::clock::Millis;
 
-/// The longest wait for the lock. The wait is long because another vault may hold the lock during its refresh.
-const LOCK_WAIT: Millis = Millis::from_secs(30);
+/// After this time under the lock, a vault sends no refresh token: another vault may soon take the lock over.
+pub(super) const SENT_WITHIN: Millis = Millis::from_secs(5);
+
+/// The time limit for the attempt to take the lock over.
+const TAKE_OVER: Millis = Millis::from_secs(5);
 
 /// The longest wait for the lock while a page waits for a login or logout. A frozen tab, or a script that never
 /// releases the lock, may hold it.
@@ -18,8 +21,8 @@ pub(crate) enum Lock {
     /// This vault neither holds nor requests the lock. Another vault may hold it.
     #[default]
     NotRequested,
-    /// This vault waits for the lock.
-    Requested(OpId),
+    /// This vault waits for the lock. At this time, it tries to take the lock over.
+    Requested(OpId, Millis),
     /// This vault holds the lock and reads the store.
     Reading(Reading),
     /// This vault holds the lock, and no read or write is in flight under it.
@@ -51,18 +54,46 @@ impl Lock {
     /// Requests the lock, unless this vault has already requested it or holds it.
     pub(super) fn request(&mut self, ctx: &mut Context) {
         if self.is_not_requested() {
-            let deadline = ctx.now.monotonic + LOCK_WAIT;
+            let (now, patience) = (ctx.now.monotonic, patience(ctx));
+            let deadline = now + patience + TAKE_OVER;
             let op = ctx.begin_operation(Purpose::Lock, Some(deadline));
-            *self = Self::Requested(op);
+            *self = Self::Requested(op, now + patience);
             ctx.outputs.push(Output::Lock { op });
+        }
+    }
+
+    /// Returns the time at which this vault tries to take the lock over.
+    pub(super) const fn take_over_due(&self) -> Option<Millis> {
+        match self {
+            Self::Requested(_, at) => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// Tries to take the lock over if it is time. A holder whose page is frozen cannot release the lock, and any request
+    /// that it has sent under the lock has ended by now: see [`SENT_WITHIN`]. A repeated refresh token is then the same as
+    /// one that is repeated after a lost response.
+    pub(super) fn take_over(&mut self, ctx: &mut Context) {
+        let next = ctx.now.monotonic + patience(ctx);
+        if let Self::Requested(_, at) = self
+            && *at <= ctx.now.monotonic
+        {
+            *at = next;
+            ctx.outputs.push(Output::TakeOver);
         }
     }
 
     /// Shortens the wait for the lock, because a page waits for a login or logout to be stored.
     pub(super) fn shorten_wait(&self, ctx: &mut Context) {
-        if let Self::Requested(op) = *self {
+        if let Self::Requested(op, _) = *self {
             let at = ctx.now.monotonic + PAGE_LOCK_WAIT;
             ctx.shorten_deadline(op, at);
         }
     }
+}
+
+/// Returns the time after which a vault tries to take the lock over. By then, a request that the holder sent in time has
+/// ended.
+fn patience(ctx: &Context) -> Millis {
+    ctx.config.flow.refresh_timeout + SENT_WITHIN
 }

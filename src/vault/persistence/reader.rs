@@ -158,7 +158,8 @@ impl UnlockedReads {
 /// Begins to read the store.
 pub(super) fn load(ctx: &mut Context, purpose: Purpose) {
     let op = ctx.begin_operation(purpose, Some(reading_deadline(ctx, purpose)));
-    ctx.outputs.push(Output::Load { op });
+    let is_locked = matches!(purpose, Purpose::ReadLocked);
+    ctx.outputs.push(Output::Load { op, is_locked });
 }
 
 /// Looks for the mark that a session has ended.

@@ -1,5 +1,5 @@
 //! The merge of this vault's session with the content of the store. If both are the same session, the later generation
-//! wins. If they are different sessions, the stored session wins, unless this vault's session is not stored yet, and
+//! wins; of two of the same generation, the stored one. If they are different sessions, the stored session wins, unless this vault's session is not stored yet, and
 //! began later than the stored session or replaced it.
 
 use crate::context::Context;
@@ -84,7 +84,9 @@ impl Tokens {
             Some(ours) if ours.sid() == theirs.sid() => {
                 self.persistence.is_stored = true;
                 // control: newer_record_is_adopted
-                if theirs.generation() <= ours.generation() {
+                if theirs.generation() < ours.generation()
+                    || theirs.generation() == ours.generation() && !self.persistence.is_behind()
+                {
                     ours.times.adopt_activity(&theirs.times, &ctx.now);
                     return Merged::Unchanged;
                 }

@@ -206,7 +206,7 @@ impl Host {
                 assert!(state.is_none());
                 return Some(Input::Stored { op, ok: true });
             }
-            Output::Load { op } => {
+            Output::Load { op, .. } => {
                 let loaded = Loaded::Unavailable;
                 return Some(Input::Loaded { op, loaded });
             }
@@ -245,6 +245,7 @@ impl Host {
             Output::Close { .. }
             | Output::KeepKeys { .. }
             | Output::Cancel { .. }
+            | Output::TakeOver
             | Output::Unlock
             | Output::Announce
             | Output::HandKeyOver

@@ -133,6 +133,11 @@ pub struct World {
     calls: Calls,
     jobs: Jobs,
     lock: Lock,
+    /// The number of times that a vault has taken the lock over.
+    pub lock_takeovers: u64,
+    /// The versions of the stored session that each vault knows: the one that it last read under the lock, and those that it
+    /// has written since.
+    known_versions: Vec<Vec<u64>>,
     pub provider: Provider,
     pub store: Store,
     pub sockets: sockets::Sockets,
@@ -230,6 +235,8 @@ impl World {
             calls: Calls::default(),
             jobs: Jobs::default(),
             lock: Lock::default(),
+            lock_takeovers: 0,
+            known_versions: vec![Vec::new()],
             provider,
             store: Store::default(),
             sockets: sockets::Sockets::default(),

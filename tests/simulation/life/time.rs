@@ -173,15 +173,14 @@ impl Life {
 
     /// Grants a free lock to the job that has waited longest.
     fn hand_over_lock(&mut self) {
-        while let Some(&job) = self.lock_queue.front() {
-            let is_over = self.world.kind_of(job).is_none();
-            if !is_over && self.world.waits_for_lock(job) {
-                return;
-            }
-            self.lock_queue.pop_front();
-            if !is_over {
-                return self.do_it(Todo::AnswerArrives(job));
-            }
+        let world = &self.world;
+        self.lock_queue.retain(|job| world.kind_of(*job).is_some());
+        // A vault that takes the lock over need not be the one that has waited longest.
+        let next = |job: &JobId| !world.waits_for_lock(*job);
+        if let Some(i) = self.lock_queue.iter().position(next)
+            && let Some(job) = self.lock_queue.remove(i)
+        {
+            self.do_it(Todo::AnswerArrives(job));
         }
     }
 

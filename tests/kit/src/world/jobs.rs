@@ -10,6 +10,7 @@ use super::invariants::{Invariant, in_words};
 use super::page::Request;
 use super::persisted::Record;
 use super::provider::{Endpoint, form_of};
+use super::storage::Written;
 use super::{Event, JobId, Kind, PROBE, PROMPT, REFRESH, World, api, dpop};
 use rules::Secret;
 use rules::base::clock::{Instant, UnixMillis};
@@ -50,6 +51,8 @@ pub(super) struct Job {
     pub(super) task: Task,
     /// The provider's response, once the provider has acted.
     pub(super) outcome: Option<Outcome>,
+    /// True if another vault has taken the lock over since this request. It has ended, although the vault does not know it.
+    pub(super) is_overtaken: bool,
     /// True if no response will arrive.
     pub(super) is_silent: bool,
     /// The response comes from a service worker and not from the provider.
@@ -57,6 +60,14 @@ pub(super) struct Job {
     /// True if the vault made the request while it handled the response to a refresh. A probe then belongs to the
     /// refresh and not to a login.
     pub(super) is_after_refresh: bool,
+}
+
+/// The result of a read of the store.
+pub(super) struct Read {
+    pub(super) loaded: Loaded,
+    /// The oracle's view of the record.
+    pub(super) record: Option<Record>,
+    pub(super) version: Option<u64>,
 }
 
 pub(super) enum Task {
@@ -72,10 +83,10 @@ pub(super) enum Task {
         signature: Vec<u8>,
     },
     Persist(OpId, Option<Secret>, Option<dpop::Named>),
-    /// A read of the store. If the store was already read, the task contains the result and the oracle's view of the
-    /// record.
-    Load(OpId, Option<(Loaded, Option<Record>)>),
+    /// A read of the store, with its result if the store was already read. True if the vault has the lock.
+    Load(OpId, Option<Read>, bool),
     Lock(OpId),
+    LockLost,
     Changed,
     Hinted(Hint),
     /// A call of an API, with its DPoP proof if it has one. A call without its required proof is not sent.
@@ -108,6 +119,7 @@ impl World {
             task,
             outcome: None,
             is_silent: false,
+            is_overtaken: false,
             is_from_cache: false,
             is_after_refresh: self.answers_refresh,
         });
@@ -441,6 +453,9 @@ impl World {
                     self.see_end(endpoint, &request, asked_at.monotonic, &outcome);
                 }
                 self.replied(&request, &outcome, (asked_at, true_time));
+                if kind == REFRESH && self.config.parse().stores_sessions() && !self.is_lock_held_by(vault) {
+                    self.watch.adopted(vault);
+                }
                 self.answers_refresh = kind == REFRESH;
                 self.input(Input::Responded { op, outcome });
                 self.answers_refresh = false;
@@ -485,18 +500,28 @@ impl World {
                 self.input(Input::Verified { op, valid });
             }
             Task::Persist(op, state, key) => {
-                let ok = match state {
+                let written = match state {
                     Some(state) => self.write(vault, state, key),
-                    None => self.persists,
+                    None if self.persists => Written::Stored,
+                    None => Written::Failed,
                 };
+                let ok = written == Written::Stored;
                 self.watch.persisted(vault, ok);
                 self.watch.wrote(vault, self.jobs.last);
-                self.input(Input::Stored { op, ok });
+                self.input(match written {
+                    Written::Overtaken => Input::Overtaken { op },
+                    _ => Input::Stored { op, ok },
+                });
             }
-            Task::Load(op, early) => {
-                let early =
-                    early.unwrap_or_else(|| (self.store.session(), self.watch.stored_record()));
-                let (loaded, record) = early;
+            Task::Load(op, early, is_locked) => {
+                let Read {
+                    loaded,
+                    record,
+                    version,
+                } = early.unwrap_or_else(|| self.read());
+                if is_locked {
+                    self.known_versions[vault] = version.into_iter().collect();
+                }
                 if matches!(loaded, Loaded::Unavailable) {
                     self.watch.hinder();
                 }
@@ -514,13 +539,20 @@ impl World {
                 {
                     assert_eq!(self.lock.holder, None, "one lock is granted twice");
                 }
-                self.lock.holder = Some(vault);
+                if self.lock.holder.is_none() {
+                    self.lock.hold(vault);
+                }
                 let last_job = self.jobs.last;
                 self.input(Input::Locked { op });
                 let is_read = |job: &&Job| job.vault == vault && job.kind == Kind::Load;
                 let read = self.jobs.pending.iter().rfind(is_read).map(|job| job.id);
                 if self.lock.holder == Some(vault) {
                     self.watch.locked(vault, last_job, read);
+                }
+            }
+            Task::LockLost => {
+                if self.learns_of_loss(vault) {
+                    self.input(Input::LockLost);
                 }
             }
             Task::Changed => self.input(Input::Changed),

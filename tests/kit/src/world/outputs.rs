@@ -160,22 +160,16 @@ impl World {
                 key_pair,
                 expires_at,
             } => self.persist(op, state, key_pair, expires_at),
-            Output::Load { op } => {
-                let early = self
-                    .reads_early
-                    .then(|| (self.store.session(), self.watch.stored_record()));
-                self.job(Kind::Load, Task::Load(op, early));
+            Output::Load { op, is_locked } => {
+                let early = self.reads_early.then(|| self.read());
+                self.job(Kind::Load, Task::Load(op, early, is_locked));
             }
-            Output::Lock { op } => self.job(Kind::Lock, Task::Lock(op)),
-            Output::Unlock => {
-                assert_eq!(
-                    self.lock.holder,
-                    Some(self.workers.turn),
-                    "the lock is released by its holder"
-                );
-                self.lock.holder = None;
-                self.watch.unlocked(self.workers.turn);
+            Output::Lock { op } => {
+                self.request_lock();
+                self.job(Kind::Lock, Task::Lock(op));
             }
+            Output::TakeOver => self.take_over(),
+            Output::Unlock => self.unlock(),
             Output::Hint(hint) if self.spreads_hints => self.spread(|| Task::Hinted(hint)),
             Output::Hint(hint) => self.hints.push((self.workers.turn, hint)),
             Output::Stop => {
@@ -272,7 +266,7 @@ impl World {
                 | Task::Store(op, ..)
                 | Task::Take(op, _)
                 | Task::Persist(op, ..)
-                | Task::Load(op, _)
+                | Task::Load(op, ..)
                 | Task::Lock(op) => *op,
                 _ => return false,
             };
@@ -331,13 +325,13 @@ impl World {
         key_pair: Option<PublicKey>,
         expires_at: UnixMillis,
     ) {
-        let is_kept = self.lock.holder == Some(self.workers.turn);
+        let is_kept = self.lock.seems_held_by(self.workers.turn);
         let now = self.time_of(self.workers.turn).wall;
         Invariant::Sanity.holds_if(!is_kept || expires_at > now, || {
             "the store receives a session that has expired".to_owned()
         });
         if let Some(state) = &state {
-            let has_lock = self.lock.holder == Some(self.workers.turn);
+            let has_lock = self.lock.seems_held_by(self.workers.turn);
             let access_token = access_token_in(state.expose());
             let family = access_token.and_then(|token| self.provider.family_of_access(&token));
             let now = self.time_of(self.workers.turn);

@@ -79,7 +79,7 @@ impl World {
         let key = family.and_then(|family| self.provider.key_of_family(family));
         self.check_proof("DPoP ", key, request.proof.as_ref());
         let is_of_family = |job: &&Job| match &job.task {
-            Task::Send(_, other, _) if job.kind == REFRESH => {
+            Task::Send(_, other, _) if job.kind == REFRESH && !job.is_overtaken => {
                 family.is_some()
                     && self.provider.family_of(&form_of(other)["refresh_token"]) == family
             }

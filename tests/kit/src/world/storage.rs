@@ -1,8 +1,14 @@
 //! The store that vaults share, and its lock.
 
-use super::jobs::{Job, Task};
-use super::{JobId, Kind, World, dpop};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::jobs::{Job, Read, Task};
+use super::provider::form_of;
+use super::{JobId, Kind, REFRESH, World, dpop};
 use rules::Secret;
+
+/// A holder of the lock that is not a vault.
+const STRANGER: usize = usize::MAX;
 
 /// The lock of the store that vaults share.
 #[derive(Default)]
@@ -11,6 +17,38 @@ pub(super) struct Lock {
     pub(super) holder: Option<usize>,
     /// The job that was granted the lock, if its vault has not been told yet.
     pub(super) granted: Option<JobId>,
+    /// Vaults from which another vault has taken the lock over, and that do not know it yet.
+    robbed: BTreeSet<usize>,
+    /// The number of times that the lock was granted.
+    grants: u64,
+    /// This number when each waiting vault asked for the lock, or last tried to take it over.
+    known_grants: BTreeMap<usize, u64>,
+}
+
+impl Lock {
+    /// Returns true if the vault holds the lock, as far as it knows.
+    pub(super) fn seems_held_by(&self, vault: usize) -> bool {
+        self.holder == Some(vault) || self.robbed.contains(&vault)
+    }
+
+    pub(super) fn hold(&mut self, vault: usize) {
+        self.holder = Some(vault);
+        self.grants += 1;
+    }
+
+    /// Forgets a vault whose worker has ended.
+    pub(super) fn forget(&mut self, vault: usize) {
+        self.holder = self.holder.filter(|holder| *holder != vault);
+        self.robbed.remove(&vault);
+    }
+}
+
+/// The result of a write to the store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    Stored,
+    Failed,
+    Overtaken,
 }
 
 impl World {
@@ -24,19 +62,84 @@ impl World {
         if let Some(i) = self.place_of(id)
             && self.lock.holder.is_none()
         {
-            self.lock.holder = Some(self.jobs.pending[i].vault);
+            self.lock.hold(self.jobs.pending[i].vault);
             self.lock.granted = Some(id);
         }
     }
 
     /// Takes or releases the lock for a holder that is not a vault.
     pub fn seize_lock(&mut self, takes: bool) {
-        const NOBODY: usize = usize::MAX;
         if takes && self.lock.holder.is_none() {
-            self.lock.holder = Some(NOBODY);
-        } else if !takes && self.lock.holder == Some(NOBODY) {
+            self.lock.hold(STRANGER);
+        } else if !takes && self.lock.holder == Some(STRANGER) {
             self.lock.holder = None;
         }
+    }
+
+    pub(super) fn is_lock_held_by(&self, vault: usize) -> bool {
+        self.lock.holder == Some(vault)
+    }
+
+    pub(super) fn request_lock(&mut self) {
+        let grants = self.lock.grants;
+        self.lock.known_grants.insert(self.workers.turn, grants);
+    }
+
+    /// Lets the vault take the lock over from a holder that is frozen, or that is not a vault.
+    pub(super) fn take_over(&mut self) {
+        let (turn, grants) = (self.workers.turn, self.lock.grants);
+        let is_same = self.lock.known_grants.insert(turn, grants) == Some(grants);
+        let asks = |job: &&Job| job.vault == turn && job.kind == Kind::Lock;
+        let Some(job) = self.jobs.pending.iter().find(asks).map(|job| job.id) else {
+            return;
+        };
+        let Some(holder) = self.lock.holder.filter(|_| is_same) else {
+            return;
+        };
+        if holder != STRANGER {
+            if !self.workers.frozen.contains(&holder) {
+                return;
+            }
+            self.story(|_| format!("takes the lock over from vault {holder}"));
+            let its = |job: &&mut Job| job.vault == holder && job.kind == REFRESH;
+            for job in self.jobs.pending.iter_mut().filter(its) {
+                job.is_overtaken = true;
+                if let Task::Send(_, request, _) = &job.task {
+                    self.watch
+                        .lost_on_its_way(&form_of(request)["refresh_token"]);
+                }
+            }
+            self.watch.robbed(holder);
+            self.lock.robbed.insert(holder);
+            self.workers.turn = holder;
+            self.job(Kind::Changed, Task::LockLost);
+            self.workers.turn = turn;
+        }
+        self.lock.hold(turn);
+        self.lock.granted = Some(job);
+        self.lock_takeovers += 1;
+    }
+
+    /// Releases the lock, unless another vault has taken it over.
+    pub(super) fn unlock(&mut self) {
+        let turn = self.workers.turn;
+        if self.learns_of_loss(turn) {
+            let is_news = |job: &Job| job.vault == turn && matches!(job.task, Task::LockLost);
+            self.jobs.pending.retain(|job| !is_news(job));
+            return;
+        }
+        assert_eq!(
+            self.lock.holder,
+            Some(turn),
+            "the lock is released by its holder"
+        );
+        self.lock.holder = None;
+        self.watch.unlocked(turn);
+    }
+
+    /// Returns true if another vault has taken the lock over from this one, which did not know it until now.
+    pub(super) fn learns_of_loss(&mut self, vault: usize) -> bool {
+        self.lock.robbed.remove(&vault)
     }
 
     /// Returns true if the job waits for the lock while another holder has the lock.
@@ -53,11 +156,19 @@ impl World {
     /// Lets a pending read return the store's present content, even if the content changes before the vault receives
     /// it.
     pub fn read_now(&mut self, id: JobId) {
-        let (loaded, record) = (self.store.session(), self.watch.stored_record());
+        let read = self.read();
         if let Some(i) = self.place_of(id)
-            && let Task::Load(_, early @ None) = &mut self.jobs.pending[i].task
+            && let Task::Load(_, early @ None, _) = &mut self.jobs.pending[i].task
         {
-            *early = Some((loaded, record));
+            *early = Some(read);
+        }
+    }
+
+    pub(super) fn read(&self) -> Read {
+        Read {
+            loaded: self.store.session(),
+            record: self.watch.stored_record(),
+            version: self.store.session_version(),
         }
     }
 
@@ -76,11 +187,26 @@ impl World {
         }
     }
 
-    pub(super) fn write(&mut self, vault: usize, state: Secret, key: Option<dpop::Named>) -> bool {
+    pub(super) fn write(
+        &mut self,
+        vault: usize,
+        state: Secret,
+        key: Option<dpop::Named>,
+    ) -> Written {
         let text = state.expose().to_owned();
-        let works = self.persists && self.store.put_session(state, key);
+        let known = &mut self.known_versions[vault];
+        let version = self.store.session_version();
+        let is_known = version.is_none_or(|version| known.contains(&version));
+        let works = is_known && self.persists && self.store.put_session(state, key);
+        if works {
+            known.extend(self.store.session_version());
+        }
         self.watch.written(vault, &text, works);
-        works
+        match works {
+            true => Written::Stored,
+            false if is_known => Written::Failed,
+            false => Written::Overtaken,
+        }
     }
 
     /// Clears the site's data, including the tombstones of ended sessions.

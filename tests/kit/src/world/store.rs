@@ -20,6 +20,8 @@ pub struct Store {
     session_key: Option<Named>,
     /// The session that vaults share.
     session: Option<Secret>,
+    /// The number of times that the session was stored.
+    version: u64,
     /// The stored session cannot be decrypted.
     pub is_damaged: bool,
 }
@@ -85,11 +87,17 @@ impl Store {
     pub fn put_session(&mut self, session: Secret, key: Option<Named>) -> bool {
         let works = !self.is_full && !self.is_unavailable;
         if works {
+            self.version += 1;
             self.session_key = key;
             self.session = Some(session);
             self.is_damaged = false;
         }
         works
+    }
+
+    /// Returns the version of the stored session, if there is one.
+    pub fn session_version(&self) -> Option<u64> {
+        self.session.as_ref().map(|_| self.version)
     }
 
     pub fn session(&self) -> Loaded {

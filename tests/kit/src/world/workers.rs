@@ -69,7 +69,8 @@ impl World {
         }
         self.jobs.pending.retain(|job| job.vault != which);
         self.forget_line(which);
-        self.lock.holder = self.lock.holder.filter(|holder| *holder != which);
+        self.lock.forget(which);
+        self.known_versions[which].clear();
         self.workers.frozen.remove(&which);
         self.stopped.remove(&which);
         self.watch.killed(which);
@@ -103,6 +104,7 @@ impl World {
             .push(vault(&self.config, self.workers.last_seed));
         self.workers.ahead.push(ahead(&self.config, &self.now));
         self.keys.push(dpop::Keys::default());
+        self.known_versions.push(Vec::new());
         self.workers.vaults.len() - 1
     }
 
