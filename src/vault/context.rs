@@ -256,8 +256,16 @@ impl Context {
     /// Cancels an operation of this kind if it began before the last doubt about the line.
     pub(super) fn cancel_doubted(&mut self, purpose: Purpose) {
         let doubted = self.line.doubted();
-        let is_old = |o: &Operation| o.purpose == purpose && Some(o.began) < doubted;
-        if let Some(operation) = list::take(&mut self.operations, is_old) {
+        self.cancel_if(|o| o.purpose == purpose && Some(o.began) < doubted);
+    }
+
+    /// Cancels the operation for this purpose, if it is in flight.
+    pub(super) fn cancel(&mut self, purpose: Purpose) {
+        self.cancel_if(|o| o.purpose == purpose);
+    }
+
+    fn cancel_if(&mut self, is_it: impl Fn(&Operation) -> bool) {
+        if let Some(operation) = list::take(&mut self.operations, is_it) {
             self.outputs.push(Output::Cancel { op: operation.op });
         }
     }

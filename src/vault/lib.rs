@@ -307,8 +307,10 @@ impl Vault {
             }
             (Input::Stored { ok, .. }, Some(purpose)) => self.stored(op, purpose, ok),
             (Input::Overtaken { .. }, Some(purpose)) => {
-                ctx.outputs.push(Output::Unlock);
-                self.lock_lost();
+                if tokens.persistence.lock_lost(ctx) {
+                    ctx.outputs.push(Output::Unlock);
+                    self.try_later();
+                }
                 self.stored(op, purpose, false);
             }
             (Input::Taken { taken, .. }, Some(Purpose::TakeLogin)) => self.login_taken(op, &taken),
@@ -895,7 +897,7 @@ impl Vault {
                 self.callbacks.sent_again(self.ctx.now, (op, purpose))
             }
             Purpose::Refresh => {
-                let is_late = self.ctx.stores_sessions() && persistence.is_lock_old(&self.ctx);
+                let is_late = self.ctx.stores_sessions() && persistence.must_lock_again(&self.ctx);
                 !is_late && refresh.sent_again(&self.ctx, op)
             }
             _ => true,

@@ -39,8 +39,8 @@ const LONGEST_RETRY: Millis = Millis::from_secs(60);
 #[derive(Default)]
 pub(super) struct Persistence {
     pub(super) lock: Lock,
-    /// The time at which the lock was last granted.
-    locked_at: Instant,
+    /// The time at which the lock was last granted. Then the store is read.
+    locked_at: Millis,
     reads: UnlockedReads,
     pub(super) activity: Activity,
     /// True if the store has, or had, this vault's session.
@@ -144,7 +144,6 @@ impl Persistence {
         if !ctx.stores_sessions()
             || reason != EndReason::Idle
             || !self.is_stored
-            || self.lock.has_read()
         {
             return false;
         }
@@ -270,6 +269,10 @@ impl Persistence {
         let is_old = core::mem::take(&mut self.reads.is_old);
         match self.lock {
             Lock::NotRequested | Lock::Requested(..) if !is_old => ReadAction::Merge(stored),
+            // Another vault may have taken the lock over and stored an activity.
+            Lock::Held | Lock::Writing(_) if !is_old && ctx.is_in_doubt() => {
+                ReadAction::Merge(stored)
+            }
             Lock::Held | Lock::Writing(_) | Lock::Reading(_) => ReadAction::MergeEnd(stored),
             Lock::NotRequested => {
                 self.reads.again = true;
@@ -325,16 +328,23 @@ impl Persistence {
 
     /// Reads the store after the lock was granted.
     pub(super) fn locked(&mut self, ctx: &mut Context) {
-        self.locked_at = ctx.now;
+        self.locked_at = ctx.now.monotonic;
         self.reads.is_old = self.reads.is_reading();
         self.lock = Lock::Reading(Reading::default());
         reader::load(ctx, Purpose::ReadLocked);
     }
 
-    /// Returns true if another vault may take the lock over while a refresh token is under way.
-    pub(super) fn is_lock_old(&self, ctx: &Context) -> bool {
+    /// Returns true if another vault may have taken the lock over, because this vault was frozen, or may take it over while
+    /// a refresh token is under way.
+    fn is_lock_old(&self, ctx: &Context) -> bool {
         // control: old_lock_sends_no_token
-        self.locked_at.elapsed(&ctx.now) > SENT_WITHIN
+        ctx.now.monotonic.saturating_sub(self.locked_at) > SENT_WITHIN
+    }
+
+    /// Returns true if a refresh has to request the lock again. A lock under which a successor could not be stored yet is
+    /// never released.
+    pub(super) fn must_lock_again(&self, ctx: &Context) -> bool {
+        self.may_be_in_store() && !self.is_behind && self.is_lock_old(ctx)
     }
 
     /// Records that another vault has taken the lock over, because this vault was frozen. Returns false if this vault did
@@ -344,6 +354,7 @@ impl Persistence {
             return false;
         }
         self.lock = Lock::NotRequested;
+        ctx.cancel(Purpose::ReadLocked);
         self.activity.written(ctx, false);
         self.needs_save |= ctx.session.is_some();
         true

@@ -122,7 +122,7 @@ impl Tokens {
     }
 
     pub(super) fn send_refresh(&mut self, ctx: &mut Context) {
-        if self.persistence.may_be_in_store() && self.persistence.is_lock_old(ctx) {
+        if self.persistence.must_lock_again(ctx) {
             self.persistence.unlock(ctx);
             return self.acquire_lock(ctx);
         }

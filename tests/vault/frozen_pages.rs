@@ -132,7 +132,7 @@ fn late_write_does_not_replace_a_newer_session() {
     let known = world.provider.latest_refresh_token().to_owned();
     // The write goes on before the vault hears that it has lost the lock.
     world.thaw();
-    world.hold(&[Kind::Changed]);
+    world.hold(&[Kind::LockLost]);
     world.answer_one(Kind::Persist);
     world.unhold();
     world.release();
@@ -158,7 +158,7 @@ fn thawed_vault_reads_the_store_before_it_sends_a_token() {
     assert_eq!(world.count(REFRESH), 1);
     // The result of the old read arrives before the loss of the lock.
     world.thaw();
-    world.hold(&[Kind::Changed]);
+    world.hold(&[Kind::LockLost]);
     world.unhold();
     assert_eq!(world.count(REFRESH), 1);
     world.release();

@@ -41,12 +41,6 @@ impl Lock {
         matches!(self, Self::Held)
     }
 
-    /// Returns true if this vault holds the lock and has read the store under it. No other vault can have stored a
-    /// refresh or an activity since this read.
-    pub(super) const fn has_read(&self) -> bool {
-        matches!(self, Self::Held | Self::Writing(_))
-    }
-
     pub(super) const fn is_reading(&self) -> bool {
         matches!(self, Self::Reading(_))
     }

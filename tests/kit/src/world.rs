@@ -78,6 +78,8 @@ pub enum Kind {
     Persist,
     Load,
     Lock,
+    /// The event that tells a vault that another vault has taken the lock over.
+    LockLost,
     /// The message that tells a vault that another vault has changed the store.
     Changed,
     Call,

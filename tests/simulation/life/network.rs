@@ -34,6 +34,7 @@ impl Life {
                 Kind::Verify
                 | Kind::MakeKey
                 | Kind::Lock
+                | Kind::LockLost
                 | Kind::Changed
                 | Kind::Probe
                 | Kind::Socket => {

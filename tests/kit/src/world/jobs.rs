@@ -531,17 +531,7 @@ impl World {
                 self.input(Input::Loaded { op, loaded });
             }
             Task::Lock(op) => {
-                if self
-                    .lock
-                    .granted
-                    .take_if(|granted| *granted == id)
-                    .is_none()
-                {
-                    assert_eq!(self.lock.holder, None, "one lock is granted twice");
-                }
-                if self.lock.holder.is_none() {
-                    self.lock.hold(vault);
-                }
+                self.learns_of_lock(vault, id);
                 let last_job = self.jobs.last;
                 self.input(Input::Locked { op });
                 let is_read = |job: &&Job| job.vault == vault && job.kind == Kind::Load;
@@ -550,11 +540,7 @@ impl World {
                     self.watch.locked(vault, last_job, read);
                 }
             }
-            Task::LockLost => {
-                if self.learns_of_loss(vault) {
-                    self.input(Input::LockLost);
-                }
-            }
+            Task::LockLost => self.learns_of_loss(vault),
             Task::Changed => self.input(Input::Changed),
             Task::Hinted(hint) => {
                 if hint.news != News::SignedIn {

@@ -308,10 +308,7 @@ impl World {
                     self.watch
                         .loaded(turn, &Loaded::Unavailable, None, job.id, &now);
                 }
-                // The lock was granted at the same moment, so the host releases the lock.
-                Task::Lock(_) if self.lock.granted == Some(job.id) => {
-                    (self.lock.granted, self.lock.holder) = (None, None);
-                }
+                Task::Lock(_) => self.gives_up_lock(turn, job.id),
                 _ => {}
             }
         }

@@ -1,11 +1,12 @@
 //! The store that vaults share, and its lock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::jobs::{Job, Read, Task};
 use super::provider::form_of;
 use super::{JobId, Kind, REFRESH, World, dpop};
 use rules::Secret;
+use vault::Input;
 
 /// A holder of the lock that is not a vault.
 const STRANGER: usize = usize::MAX;
@@ -17,8 +18,9 @@ pub(super) struct Lock {
     pub(super) holder: Option<usize>,
     /// The job that was granted the lock, if its vault has not been told yet.
     pub(super) granted: Option<JobId>,
-    /// Vaults from which another vault has taken the lock over, and that do not know it yet.
-    robbed: BTreeSet<usize>,
+    /// Vaults from which another vault has taken the lock over, and that do not know it yet. If a vault does not even know
+    /// that it had the lock, the value is the job that was granted it.
+    robbed: BTreeMap<usize, Option<JobId>>,
     /// The number of times that the lock was granted.
     grants: u64,
     /// This number when each waiting vault asked for the lock, or last tried to take it over.
@@ -28,7 +30,7 @@ pub(super) struct Lock {
 impl Lock {
     /// Returns true if the vault holds the lock, as far as it knows.
     pub(super) fn seems_held_by(&self, vault: usize) -> bool {
-        self.holder == Some(vault) || self.robbed.contains(&vault)
+        self.holder == Some(vault) || self.robbed.contains_key(&vault)
     }
 
     pub(super) fn hold(&mut self, vault: usize) {
@@ -110,9 +112,9 @@ impl World {
                 }
             }
             self.watch.robbed(holder);
-            self.lock.robbed.insert(holder);
+            self.lock.robbed.insert(holder, self.lock.granted);
             self.workers.turn = holder;
-            self.job(Kind::Changed, Task::LockLost);
+            self.job(Kind::LockLost, Task::LockLost);
             self.workers.turn = turn;
         }
         self.lock.hold(turn);
@@ -123,7 +125,7 @@ impl World {
     /// Releases the lock, unless another vault has taken it over.
     pub(super) fn unlock(&mut self) {
         let turn = self.workers.turn;
-        if self.learns_of_loss(turn) {
+        if self.lock.robbed.remove(&turn).is_some() {
             let is_news = |job: &Job| job.vault == turn && matches!(job.task, Task::LockLost);
             self.jobs.pending.retain(|job| !is_news(job));
             return;
@@ -137,14 +139,51 @@ impl World {
         self.watch.unlocked(turn);
     }
 
-    /// Returns true if another vault has taken the lock over from this one, which did not know it until now.
-    pub(super) fn learns_of_loss(&mut self, vault: usize) -> bool {
-        self.lock.robbed.remove(&vault)
+    /// Lets a vault know that another vault has taken the lock over, unless the vault has released the lock since.
+    pub(super) fn learns_of_loss(&mut self, vault: usize) {
+        if let Some(Some(job)) = self.lock.robbed.get(&vault) {
+            // The browser reports these two events in their order.
+            if let Some(i) = self.place_of(*job) {
+                self.answer_job(i);
+            }
+        }
+        if self.lock.robbed.contains_key(&vault) {
+            self.workers.turn = vault;
+            self.input(Input::LockLost);
+            self.lock.robbed.remove(&vault);
+        }
+    }
+
+    /// Handles the end of a request for the lock that may have been granted at the same moment. The host then releases it.
+    pub(super) fn gives_up_lock(&mut self, vault: usize, id: JobId) {
+        if self.lock.granted == Some(id) {
+            (self.lock.granted, self.lock.holder) = (None, None);
+        } else if self.lock.robbed.get(&vault) == Some(&Some(id)) {
+            self.lock.robbed.remove(&vault);
+        }
+    }
+
+    /// Lets a vault know that it was granted the lock.
+    pub(super) fn learns_of_lock(&mut self, vault: usize, id: JobId) {
+        if let Some(job) = self.lock.robbed.get_mut(&vault) {
+            *job = None;
+            return;
+        }
+        let granted = self.lock.granted.take_if(|granted| *granted == id);
+        assert!(
+            granted.is_some() || self.lock.holder.is_none(),
+            "one lock is granted twice"
+        );
+        if granted.is_none() {
+            self.lock.hold(vault);
+        }
     }
 
     /// Returns true if the job waits for the lock while another holder has the lock.
     pub(super) fn is_locked_out(&self, job: &Job) -> bool {
-        job.kind == Kind::Lock && self.lock.holder.is_some() && self.lock.granted != Some(job.id)
+        let is_granted = self.lock.granted == Some(job.id)
+            || self.lock.robbed.get(&job.vault) == Some(&Some(job.id));
+        job.kind == Kind::Lock && self.lock.holder.is_some() && !is_granted
     }
 
     /// Returns true if the job with this ID waits for the lock while another holder has the lock.
