@@ -1188,6 +1188,7 @@ impl Vault {
             ReadAction::Merge(stored) => {
                 self.reconcile(stored);
                 self.tokens.persistence.write_marks(&mut self.ctx);
+                self.tokens.proceed(&mut self.ctx);
             }
             ReadAction::MergeEnd(stored) => {
                 let merged = Tokens::merge_only_end(&self.ctx, stored);

@@ -28,8 +28,8 @@ struct Line {
     silent: BTreeSet<String>,
     /// True if the vault has sent a refresh token and no readable response has arrived since.
     may_be_spent: bool,
-    /// True if a response to the refresh token was lost, and no new token has arrived since.
-    was_lost: bool,
+    /// The family of the refresh token whose response was lost, if no new token of that family has arrived since.
+    lost: Option<Option<usize>>,
     /// True if the vault has read a document of the provider.
     has_read: bool,
     /// The number of probes in a row without an answer, and whether any server has answered since the first of them.
@@ -114,6 +114,8 @@ impl World {
         outcome: &Outcome,
     ) {
         let now = self.now.monotonic;
+        let family = (endpoint == Endpoint::Refresh)
+            .then(|| self.provider.family_of(&form_of(request)["refresh_token"]));
         let line = self.line();
         let is_probe = endpoint == Endpoint::Probe;
         let is_read = is_probe || matches!(endpoint, Endpoint::Discovery | Endpoint::Keys);
@@ -122,8 +124,10 @@ impl World {
                 line.answered(&request.url, asked_at, is_probe || request.form.is_some());
                 line.has_read |= is_read;
                 if endpoint == Endpoint::Refresh {
-                    line.was_lost &= !in_words(outcome).starts_with("tokens");
-                    line.may_be_spent = line.was_lost;
+                    if in_words(outcome).starts_with("tokens") && line.lost == family {
+                        line.lost = None;
+                    }
+                    line.may_be_spent = line.lost.is_some();
                     // The probes are blocked.
                     line.has_read &= line.unanswered < 3;
                 }
@@ -135,7 +139,7 @@ impl World {
             Outcome::KeyLost => line.may_be_spent &= endpoint != Endpoint::Refresh,
             Outcome::Failed | Outcome::Opaque => {
                 line.failed(&request.url, now);
-                line.was_lost |= endpoint == Endpoint::Refresh;
+                line.lost = family.or(line.lost);
                 if is_probe {
                     line.others_answer &= line.unanswered > 0;
                     line.unanswered += 1;
