@@ -1,23 +1,43 @@
-// Two tabs whose vaults share one store, of which one is frozen by the browser in the middle of a refresh. Its vault keeps
-// the lock of the store, until the other vault takes the lock over.
+// Two tabs whose vaults share one store. One vault keeps the lock of the store: the browser has frozen its page in the middle
+// of a refresh, or the disk is full. The other vault takes the lock over only if the page is frozen.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { freeze } from '../support/device.mjs'
 
 const time = { timeout: 60_000 }
 /** Lifetime of an access token in seconds. */
 const LIFETIME = 2
+
+/** Lets all writes fail while a script of the page says so. */
+const FULL_DISK = `
+let isFull = false
+new BroadcastChannel('disk').onmessage = ({ data }) => (isFull = data)
+const { put } = IDBObjectStore.prototype
+IDBObjectStore.prototype.put = function (...record) {
+  const request = put.apply(this, record)
+  if (isFull) this.transaction.abort()
+  return request
+}
+`
 
 let app
 
 before(async () => {
   app = await startApp({
     kind: 'dedicated',
+    launch: { whole: true },
     proxied: true,
     provider: { accessTokenSeconds: LIFETIME, leewaySeconds: 60 },
     // The lock is taken over after the longest refresh and five seconds.
     config: { session: { persist: 'sealed' }, requestTimeout: 2, refreshTimeout: 2 },
   })
+  app.site.files['/disk.js'] = FULL_DISK
+  app.setWorker(`
+import '/disk.js'
+import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify(app.config)})
+`)
 })
 after(() => app?.close())
 
@@ -36,34 +56,55 @@ async function persist(page) {
   }
 }
 
-test('another vault takes the lock of a frozen one over, and both go on', time, async () => {
-  const provider = app.proxies.provider
-  const frozen = await app.open()
-  await signIn(frozen)
-  const other = await app.open('/', frozen.context())
+/** Opens two tabs of a signed-in user, and waits until the access token has expired. */
+async function expired() {
+  app.provider.settings.leewaySeconds = 60
+  const first = await app.open()
+  await signIn(first)
+  const other = await app.open('/', first.context())
   await booted(other)
   await app.ledger.accessTokenExpired()
-  const since = provider.requests.length
-  const tokens = () => provider.requests.slice(since).filter(({ endpoint }) => endpoint === 'token').length
+  const { requests } = app.proxies.provider
+  const since = requests.length
+  const tokens = () => requests.slice(since).filter(({ endpoint }) => endpoint === 'token').length
+  return { first, other, tokens }
+}
 
+test('another vault takes the lock of a frozen one over, and both go on', time, async () => {
+  const { first, other, tokens } = await expired()
   let answer
-  provider.faults.add('token', { when: 'after', hold: new Promise((resolve) => (answer = resolve)) })
+  const hold = new Promise((resolve) => (answer = resolve))
+  app.proxies.provider.faults.add('token', { when: 'after', hold })
   const rotated = app.ledger.until(({ type }) => type === 'token_request')
-  void outcome(frozen).catch(() => {})
+  void outcome(first).catch(() => {})
   await rotated
-  const devtools = await frozen.context().newCDPSession(frozen)
-  await devtools.send('Page.setWebLifecycleState', { state: 'frozen' })
+  await other.bringToFront()
+  const thaw = await freeze(first)
   assert.deepEqual([...new Set(await persist(other))], ['provider_unavailable'])
   assert.ok(tokens() >= 2, 'the refresh token was sent once more')
 
   answer()
-  await devtools.send('Page.setWebLifecycleState', { state: 'active' })
-  await persist(frozen)
+  await thaw()
+  await persist(first)
   // A vault that has kept a consumed token ends the session now.
   app.provider.settings.leewaySeconds = 0
-  for (const page of [frozen, other, frozen]) {
+  for (const page of [first, other, first]) {
     await app.ledger.accessTokenExpired()
     await persist(page)
   }
   assert.equal(app.ledger.familyRevoked(), false)
+})
+
+test('the lock of a vault that cannot store its tokens is not taken over', time, async () => {
+  const { first, other, tokens } = await expired()
+  const setDisk = (isFull) => first.evaluate((full) => new BroadcastChannel('disk').postMessage(full), isFull)
+  await setDisk(true)
+  app.provider.settings.accessTokenSeconds = 300
+  await persist(first)
+  const end = Date.now() + 12_000
+  while (Date.now() < end) assert.equal(await outcome(other), 'provider_unavailable')
+  assert.equal(tokens(), 1)
+  await setDisk(false)
+  await persist(other)
+  assert.equal(tokens(), 1)
 })
