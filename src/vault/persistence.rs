@@ -399,6 +399,12 @@ impl Persistence {
         self.is_behind
     }
 
+    /// Records that this vault has taken its session from the store.
+    pub(super) const fn adopted_stored(&mut self) {
+        self.is_stored = true;
+        self.is_behind = false;
+    }
+
     /// Records that a session was refreshed without the lock, so it must be written when the lock is granted.
     pub(super) const fn refreshed_without_lock(&mut self) {
         self.fall_behind();

@@ -236,6 +236,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
         breaks: Always,
     },
     Variant {
+        control: "old_lock_sends_no_token",
+        fault: "a vault that was frozen sends a refresh token under a lock that it has lost",
+        noticed_by: "under_lock",
+        seed: 1,
+        breaks: Instead("false"),
+    },
+    Variant {
         control: "overwritten_logout_is_found",
         fault: "a logout that did not wait for the lock is not noticed",
         noticed_by: "end_stays",

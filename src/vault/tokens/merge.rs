@@ -92,6 +92,7 @@ impl Tokens {
                 }
                 theirs.succeed(ours, &ctx.now);
                 ctx.session = Some(theirs);
+                self.persistence.adopted_stored();
                 // A refresh that waits for the lock is not needed, because another vault has already refreshed the
                 // session.
                 self.refresh.abandon(ctx);
@@ -107,7 +108,7 @@ impl Tokens {
                 Merged::Unchanged
             }
             _ => {
-                self.persistence.is_stored = true;
+                self.persistence.adopted_stored();
                 Merged::Replaced(theirs)
             }
         }

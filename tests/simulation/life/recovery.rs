@@ -28,6 +28,7 @@ impl Life {
                     | Todo::SetClock(_)
                     | Todo::Thaw(_)
                     | Todo::FreeLock
+                    | Todo::NetworkChanges
                     | Todo::WayIsFree
             )
         };
@@ -226,6 +227,9 @@ impl Life {
         self.tally.with_own_tokens = u64::from(self.has_own_tokens());
         self.tally.refreshes = self.world.count(REFRESH) as u64;
         self.tally.logins = self.world.watch.logins;
+        for _ in 0..self.world.lock_takeovers {
+            self.tally.fault("lock taken over");
+        }
         self.tally.ends = self.world.watch.ends.clone();
     }
 }

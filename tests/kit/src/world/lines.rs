@@ -147,6 +147,8 @@ impl World {
                         Outcome::Opaque => line.unreadable_since.or(Some(now)),
                         _ => None,
                     };
+                    // A refresh may have waited for its answer.
+                    self.watch.hinder();
                 }
             }
         }

@@ -126,6 +126,7 @@ impl World {
     pub(super) fn unlock(&mut self) {
         let turn = self.workers.turn;
         if self.lock.robbed.remove(&turn).is_some() {
+            self.watch.may_store_old_successor();
             let is_news = |job: &Job| job.vault == turn && matches!(job.task, Task::LockLost);
             self.jobs.pending.retain(|job| !is_news(job));
             return;
@@ -148,6 +149,7 @@ impl World {
             }
         }
         if self.lock.robbed.contains_key(&vault) {
+            self.watch.may_store_old_successor();
             self.workers.turn = vault;
             self.input(Input::LockLost);
             self.lock.robbed.remove(&vault);

@@ -120,6 +120,14 @@ impl Watch {
         self.has_moved = true;
     }
 
+    /// Records that a vault may now store a successor that it has had for long. The session then works again in the other
+    /// vaults.
+    pub fn may_store_old_successor(&mut self) {
+        for known in self.suspicions.values_mut() {
+            known.may_be_over = true;
+        }
+    }
+
     pub(super) fn check_suspicion(&self, vault: usize) {
         if self.has_moved {
             return;
