@@ -269,8 +269,10 @@ impl Persistence {
         let is_old = core::mem::take(&mut self.reads.is_old);
         match self.lock {
             Lock::NotRequested | Lock::Requested(..) if !is_old => ReadAction::Merge(stored),
-            // Another vault may have taken the lock over and stored an activity.
-            Lock::Held | Lock::Writing(_) if !is_old && ctx.is_in_doubt() => {
+            // Another vault may have taken the lock over.
+            Lock::Held | Lock::Writing(_)
+                if !is_old && (ctx.is_in_doubt() || self.is_lock_old(ctx)) =>
+            {
                 ReadAction::Merge(stored)
             }
             Lock::Held | Lock::Writing(_) | Lock::Reading(_) => ReadAction::MergeEnd(stored),

@@ -80,12 +80,13 @@ impl Tokens {
         if self.is_over(ctx, &theirs) {
             return Merged::Unchanged;
         }
+        let has_unstored_tokens = self.persistence.is_behind() && !self.refresh.is_sent();
         match &mut ctx.session {
             Some(ours) if ours.sid() == theirs.sid() => {
                 self.persistence.is_stored = true;
                 // control: newer_record_is_adopted
                 if theirs.generation() < ours.generation()
-                    || theirs.generation() == ours.generation() && !self.persistence.is_behind()
+                    || theirs.generation() == ours.generation() && !has_unstored_tokens
                 {
                     ours.times.adopt_activity(&theirs.times, &ctx.now);
                     return Merged::Unchanged;
