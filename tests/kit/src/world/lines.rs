@@ -120,7 +120,7 @@ impl World {
         let is_probe = endpoint == Endpoint::Probe;
         let is_read = is_probe || matches!(endpoint, Endpoint::Discovery | Endpoint::Keys);
         match outcome {
-            Outcome::Reply(_) => {
+            Outcome::Reply(reply) => {
                 line.answered(&request.url, asked_at, is_probe || request.form.is_some());
                 line.has_read |= is_read;
                 if endpoint == Endpoint::Refresh {
@@ -134,6 +134,10 @@ impl World {
                 if is_probe {
                     line.unanswered = 0;
                     line.unreadable_since = None;
+                    if matches!(reply.status, 429 | 503) {
+                        // A refresh may have to wait.
+                        self.watch.hinder();
+                    }
                 }
             }
             Outcome::KeyLost => line.may_be_spent &= endpoint != Endpoint::Refresh,
