@@ -148,6 +148,8 @@ pub(crate) struct Life {
     calls: Vec<Request>,
     home: Home,
     workers: Vec<Worker>,
+    /// True if the next vault that gets the lock is frozen at once.
+    freezes_holder: bool,
     /// Jobs that wait for the store's lock, in order.
     lock_queue: VecDeque<JobId>,
     /// The fault of each request when it reaches the provider.
@@ -332,6 +334,7 @@ impl Life {
             calls: Vec::new(),
             home,
             workers: (0..vaults).map(|_| Worker::default()).collect(),
+            freezes_holder: false,
             lock_queue: VecDeque::new(),
             fates: BTreeMap::new(),
             lifetime: seconds * SECOND,
@@ -478,6 +481,7 @@ impl Life {
             }
             94..97 => self.disturb_refresh(),
             _ if self.home == Home::Memory => {}
+            97 if self.dice.roll(2) == 0 => self.freezes_holder = true,
             97 => self.freeze(page),
             98 => self.seize_lock(),
             _ => self.lose_record(),

@@ -219,7 +219,12 @@ pub(crate) const VARIANTS: &[Variant] = &[
         fault: "the store is not read before a refresh",
         noticed_by: "consumed",
         seed: 6,
-        breaks: Instead("self.persistence.lock = Lock::Held; return self.proceed(ctx);"),
+        breaks: Instead(
+            "self.persistence.locked(ctx);
+            ctx.cancel(Purpose::ReadLocked);
+            self.persistence.hold_lock();
+            return self.proceed(ctx);",
+        ),
     },
     Variant {
         control: "newer_record_is_adopted",

@@ -11,11 +11,14 @@ use kit::world::{JobId, Kind, REFRESH};
 impl Life {
     /// Freezes a page and its worker, as browsers do with background tabs.
     pub(super) fn freeze(&mut self, page: PortId) {
+        self.freeze_vault(self.world.home(page));
+    }
+
+    fn freeze_vault(&mut self, vault: usize) {
         let awake = |vault: &usize| !self.world.is_frozen(*vault);
         if (0..self.workers.len()).filter(awake).count() < 2 {
             return;
         }
-        let vault = self.world.home(page);
         let millis = self.dice.pick(&[SECOND, 7 * SECOND, MINUTE, 20 * MINUTE]);
         self.tally.fault(if self.is_refreshing() {
             "tab frozen in the middle of a refresh"
@@ -28,6 +31,16 @@ impl Life {
         self.world.watch.hinder();
         let time = self.now() + millis;
         self.at(time, Todo::Thaw(vault));
+    }
+
+    /// Freezes a vault that has just got the lock, if a freeze was planned for this moment.
+    pub(super) fn freeze_holder(&mut self) {
+        if let Some(holder) = self.world.lock_holder().filter(|_| self.freezes_holder)
+            && holder < self.workers.len()
+        {
+            self.freezes_holder = false;
+            self.freeze_vault(holder);
+        }
     }
 
     pub(super) fn thaw(&mut self, vault: usize) {

@@ -34,6 +34,7 @@ impl Life {
         };
         self.agenda.retain(|_, todo| !is_a_users(todo));
         self.faults = 0;
+        self.freezes_holder = false;
         self.offline_until = 0;
         self.world.seize_lock(false);
         self.fates.clear();

@@ -130,8 +130,12 @@ impl Life {
                 self.lock_queue.push_back(job);
             }
             Todo::AnswerArrives(job) => {
+                let is_lock = self.world.kind_of(job) == Some(Kind::Lock);
                 self.provider_acts(job);
                 self.world.answer_arrives(job);
+                if is_lock {
+                    self.freeze_holder();
+                }
             }
             Todo::NetworkFails(job) => {
                 self.world.knows_offline = self.knows_offline && self.is_offline();
