@@ -143,14 +143,17 @@ pub(super) async fn put(
     key_pair: Option<PrivateKey>,
 ) -> Result<(), Obstacle> {
     let key_pair = key_pair.as_ref();
-    let mut stored = put_once(task, place, value, expires_at, key_pair).await;
+    // A later read under the lock, after another vault had it, says nothing about this write.
+    let known = task.known_versions.borrow().clone();
+    let put_once = async || put_once(task, place, value, (expires_at, key_pair), &known).await;
+    let mut stored = put_once().await;
     if matches!(stored, Err(Obstacle::Other)) {
         task.database.forget();
-        stored = put_once(task, place, value, expires_at, key_pair).await;
+        stored = put_once().await;
     }
     let may_delete = matches!(stored, Err(Obstacle::Other)) && place.escrow(task).is_none();
     if may_delete && delete_database(task).await.is_ok() {
-        stored = put_once(task, place, value, expires_at, key_pair).await;
+        stored = put_once().await;
     }
     stored
 }
@@ -163,8 +166,8 @@ async fn put_once(
     task: &Task,
     place: &Place,
     value: &Secret,
-    expires_at: UnixMillis,
-    key_pair: Option<&PrivateKey>,
+    (expires_at, key_pair): (UnixMillis, Option<&PrivateKey>),
+    known: &[Option<f64>],
 ) -> Result<(), Obstacle> {
     let database = OpenDatabase::open(task).await?;
     let key = place.key(task, &database, Need::Seal).await?;
@@ -177,16 +180,16 @@ async fn put_once(
     record.set_sealed(&task.wait(sealing).await?.unchecked_into());
     let logins = database::open_store(&database, LOGINS, "readwrite")?;
     if place.secret.is_none() {
-        let current = task.wait(database::read(&logins, &place.name)?).await?;
-        let current = database::as_record(current).map(|record| record.version().as_f64());
-        let mut known = task.known_versions.borrow_mut();
+        let reading = task.wait(database::read(&logins, &place.name)?).await;
+        let current = database::as_record(reading.map_err(|_| Obstacle::Busy)?);
+        let current = current.map(|record| record.version().as_f64());
         if current.is_some_and(|version| !known.contains(&version)) {
             return Err(Obstacle::Overtaken);
         }
         let mut version = [0; 4];
         wasm::fill_random(&mut version);
         let version = f64::from(u32::from_ne_bytes(version));
-        known.push(Some(version));
+        task.known_versions.borrow_mut().push(Some(version));
         record.set_version(version);
     }
     let reading = database::read_all(&logins)?;

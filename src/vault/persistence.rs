@@ -141,10 +141,7 @@ impl Persistence {
     /// store, unless a read is in flight.
     pub(super) fn doubts(&mut self, ctx: &mut Context, reason: EndReason) -> bool {
         // control: activity_in_other_tabs_counts
-        if !ctx.stores_sessions()
-            || reason != EndReason::Idle
-            || !self.is_stored
-        {
+        if !ctx.stores_sessions() || reason != EndReason::Idle || !self.is_stored {
             return false;
         }
         ctx.doubt.get_or_insert(false);

@@ -82,7 +82,8 @@ pub(super) enum Task {
         signing_input: Secret,
         signature: Vec<u8>,
     },
-    Persist(OpId, Option<Secret>, Option<dpop::Named>),
+    /// A write of the session, with the versions of the stored session that it may replace.
+    Persist(OpId, Option<Secret>, Option<dpop::Named>, Vec<u64>),
     /// A read of the store, with its result if the store was already read. True if the vault has the lock.
     Load(OpId, Option<Read>, bool),
     Lock(OpId),
@@ -453,7 +454,10 @@ impl World {
                     self.see_end(endpoint, &request, asked_at.monotonic, &outcome);
                 }
                 self.replied(&request, &outcome, (asked_at, true_time));
-                if kind == REFRESH && self.config.parse().stores_sessions() && !self.is_lock_held_by(vault) {
+                if kind == REFRESH
+                    && self.config.parse().stores_sessions()
+                    && !self.is_lock_held_by(vault)
+                {
                     self.watch.adopted(vault);
                 }
                 self.answers_refresh = kind == REFRESH;
@@ -499,9 +503,9 @@ impl World {
                 }
                 self.input(Input::Verified { op, valid });
             }
-            Task::Persist(op, state, key) => {
+            Task::Persist(op, state, key, known) => {
                 let written = match state {
-                    Some(state) => self.write(vault, state, key),
+                    Some(state) => self.write(vault, state, key, &known),
                     None if self.persists => Written::Stored,
                     None => Written::Failed,
                 };

@@ -288,16 +288,18 @@ impl World {
                     let family = self.provider.family_of(&form_of(&request)["refresh_token"]);
                     self.watch.timed_out(turn, family);
                 }
-                Task::Persist(_, Some(state), key) if self.jobs.landing_late.contains(&job.id) => {
+                Task::Persist(_, Some(state), key, known)
+                    if self.jobs.landing_late.contains(&job.id) =>
+                {
                     self.watch.wrote(turn, self.jobs.last);
                     self.story(|_| "the canceled write reaches the store all the same".to_owned());
-                    self.write(turn, state, key);
+                    self.write(turn, state, key, &known);
                 }
-                Task::Persist(_, Some(state), _) => {
+                Task::Persist(_, Some(state), ..) => {
                     self.watch.wrote(turn, self.jobs.last);
                     self.watch.written(turn, state.expose(), false);
                 }
-                Task::Persist(_, None, _) => self.watch.persisted(turn, false),
+                Task::Persist(_, None, ..) => self.watch.persisted(turn, false),
                 Task::Take(op, key) if key.starts_with("ended ") => {
                     let now = self.time_of(turn);
                     let taken = Taken::Unavailable;
@@ -336,7 +338,8 @@ impl World {
                 .writes(self.workers.turn, state.expose(), family, &now, has_lock);
         }
         let pair = self.keys[self.workers.turn].named(key_pair);
-        self.job(Kind::Persist, Task::Persist(op, state, pair));
+        let known = self.known_versions[self.workers.turn].clone();
+        self.job(Kind::Persist, Task::Persist(op, state, pair, known));
     }
 
     /// Calls an API for a page's request.

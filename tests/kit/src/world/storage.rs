@@ -221,10 +221,15 @@ impl World {
     /// Lets a pending write reach the store. The vault is not told yet.
     pub fn write_lands(&mut self, id: JobId) {
         if let Some(i) = self.place_of(id)
-            && let Task::Persist(_, Some(state), key) = &self.jobs.pending[i].task
+            && let Task::Persist(_, Some(state), key, known) = &self.jobs.pending[i].task
         {
-            let (vault, state, key) = (self.jobs.pending[i].vault, state.clone(), key.clone());
-            self.write(vault, state, key);
+            let (state, key, known) = (state.clone(), key.clone(), known.clone());
+            let vault = self.jobs.pending[i].vault;
+            self.write(vault, state, key, &known);
+            // The vault's own record may be there when the write ends.
+            if let Task::Persist(.., known) = &mut self.jobs.pending[i].task {
+                known.extend(self.store.session_version());
+            }
         }
     }
 
@@ -233,14 +238,14 @@ impl World {
         vault: usize,
         state: Secret,
         key: Option<dpop::Named>,
+        known: &[u64],
     ) -> Written {
         let text = state.expose().to_owned();
-        let known = &mut self.known_versions[vault];
         let version = self.store.session_version();
         let is_known = version.is_none_or(|version| known.contains(&version));
         let works = is_known && self.persists && self.store.put_session(state, key);
         if works {
-            known.extend(self.store.session_version());
+            self.known_versions[vault].extend(self.store.session_version());
         }
         self.watch.written(vault, &text, works);
         match works {
