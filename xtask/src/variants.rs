@@ -33,7 +33,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "refresh_single_flight",
         fault: "refreshes are not single-flight",
         noticed_by: "single_flight",
-        seed: 1,
+        seed: 2,
         breaks: Instead("self.schedule.is_open(&ctx.now)"),
     },
     Variant {
@@ -61,14 +61,14 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "invalid_grant_is_final",
         fault: "invalid_grant is retried",
         noticed_by: "definite_verdict",
-        seed: 5,
+        seed: 1,
         breaks: Instead("transient(\"\")"),
     },
     Variant {
         control: "server_error_is_transient",
         fault: "a 5xx ends the session",
         noticed_by: "definite_verdict",
-        seed: 45,
+        seed: 7,
         breaks: Instead("RefreshOutcome::Ended"),
     },
     Variant {
@@ -89,7 +89,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "gateway_page_is_no_refusal",
         fault: "a gateway's page counts as a refusal of the provider",
         noticed_by: "suspicion",
-        seed: 5,
+        seed: 25,
         breaks: Instead("RefreshOutcome::Unexplained(why)"),
     },
     Variant {
@@ -103,7 +103,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "hidden_refusals_raise_suspicion",
         fault: "hidden refusals never make a session suspected",
         noticed_by: "suspicion",
-        seed: 105,
+        seed: 51,
         breaks: Never,
     },
     Variant {
@@ -124,7 +124,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "interaction_required_stops_refreshes",
         fault: "refreshes continue although the provider requires the user",
         noticed_by: "provider_heeded",
-        seed: 174,
+        seed: 142,
         breaks: Skip,
     },
     Variant {
@@ -145,7 +145,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "idle_limit",
         fault: "there is no idle limit",
         noticed_by: "limits",
-        seed: 4,
+        seed: 3,
         breaks: Instead("None"),
     },
     Variant {
@@ -159,14 +159,14 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "absolute_limit_counts_sleep",
         fault: "the absolute limit does not count sleep",
         noticed_by: "limits",
-        seed: 1,
+        seed: 147,
         breaks: Condition("now.monotonic.saturating_sub(self.started.monotonic) >= maximum"),
     },
     Variant {
         control: "limits_apply_at_every_input",
         fault: "limits are checked only when a timer fires",
         noticed_by: "limits",
-        seed: 1,
+        seed: 12,
         breaks: Instead("if matches!(input, Input::Tick) { self.enforce_limits(); }"),
     },
     Variant {
@@ -190,7 +190,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "response_belongs_to_its_call",
         fault: "a response is assigned to another call",
         noticed_by: "own_response",
-        seed: 2,
+        seed: 1,
         breaks: Instead("self.list.calls.iter().next()"),
     },
     Variant {
@@ -218,7 +218,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "store_is_read_before_refresh",
         fault: "the store is not read before a refresh",
         noticed_by: "consumed",
-        seed: 6,
+        seed: 2,
         breaks: Instead(
             "self.persistence.locked(ctx);
             ctx.cancel(Purpose::ReadLocked);
@@ -237,14 +237,14 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "lock_is_held_until_stored",
         fault: "the lock is released before the store has the successor",
         noticed_by: "consumed",
-        seed: 110,
+        seed: 74,
         breaks: Always,
     },
     Variant {
         control: "old_lock_sends_no_token",
         fault: "a vault that was frozen sends a refresh token under a lock that it has lost",
         noticed_by: "under_lock",
-        seed: 1,
+        seed: 14198,
         breaks: Instead("false"),
     },
     Variant {
@@ -339,7 +339,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "due_revocations_are_sent",
         fault: "a pending revocation stays pending",
         noticed_by: "sanity",
-        seed: 1,
+        seed: 2,
         breaks: Skip,
     },
     Variant {
@@ -681,14 +681,14 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "refresh_waits_for_quiet",
         fault: "a refresh token leaves at once after sleep",
         noticed_by: "unproven",
-        seed: 1,
+        seed: 2,
         breaks: Instead("ProofStep::Send"),
     },
     Variant {
         control: "refresh_token_waits_for_a_proof",
         fault: "a refresh token leaves after sleep without a proof that the line works",
         noticed_by: "unproven",
-        seed: 1,
+        seed: 2,
         breaks: Instead("ProofStep::Send"),
     },
     Variant {
@@ -702,7 +702,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "silent_origin_is_one_doubt",
         fault: "each failure of an API that is down is a new doubt about the line",
         noticed_by: "unproven",
-        seed: 154,
+        seed: 25,
         breaks: Never,
     },
 ];
