@@ -333,8 +333,8 @@ impl Persistence {
         reader::load(ctx, Purpose::ReadLocked);
     }
 
-    /// Returns true if another vault may have taken the lock over, because this vault was frozen, or may take it over while
-    /// a refresh token is under way.
+    /// Returns true if another vault may have taken the lock over, because this vault was frozen, or may take it over before
+    /// the response to a refresh token arrives.
     fn is_lock_old(&self, ctx: &Context) -> bool {
         // control: old_lock_sends_no_token
         ctx.now.monotonic.saturating_sub(self.locked_at) > SENT_WITHIN

@@ -82,7 +82,8 @@ export const openStoreLock = (stop: () => void): StoreLock => {
         release = undefined
         robbed()
       }
-      const request = (options: LockOptions) => navigator.locks.request(channel.name, options, held).catch(fail)
+      const request = (options: LockOptions) =>
+        navigator.locks.request(channel.name, options, held).catch(fail)
       take = async () => {
         const known = await holder
         const isSame = async () => {

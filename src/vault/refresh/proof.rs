@@ -1,5 +1,5 @@
-//! What a refresh token needs before it leaves, after a doubt about the line: quiet, and the response of a server to a
-//! request that began after the doubt.
+//! The proof that the line works, which a refresh token needs before it leaves after a doubt: quiet, and the response of a
+//! server to a request that began after the doubt.
 
 use crate::context::Context;
 use crate::line::MISSED_HEARTBEATS;
@@ -16,23 +16,15 @@ pub(crate) enum Urgency {
     User,
 }
 
-/// The waits of one urgency.
-struct Waits {
-    /// The time without a doubt after which the line is quiet. The first value applies to short access tokens, the second
-    /// one to those that live for half an hour or longer.
-    quiet: (Millis, Millis),
-    /// The longest wait for a quiet line, however often there is a new doubt.
-    longest: Millis,
-}
-
-const IN_BACKGROUND: Waits = Waits {
-    quiet: (Millis::from_secs(20), Millis::from_secs(30)),
-    longest: Millis::from_secs(60),
-};
-const FOR_USER: Waits = Waits {
-    quiet: (Millis::from_secs(3), Millis::from_secs(5)),
-    longest: Millis::from_secs(5),
-};
+/// The time without a doubt after which the line is quiet. The first value applies to short access tokens, the second one
+/// to those that live for half an hour or longer.
+const QUIET_IN_BACKGROUND: (Millis, Millis) = (Millis::from_secs(20), Millis::from_secs(30));
+/// The same for calls of users.
+const QUIET_FOR_USER: (Millis, Millis) = (Millis::from_secs(3), Millis::from_secs(5));
+/// The longest time for which a user's call waits for a quiet line, however often there is a new doubt.
+const LONGEST_QUIET: Millis = Millis::from_secs(5);
+/// The same for refreshes that no user waits for.
+const LONGEST_QUIET_IN_BACKGROUND: Millis = Millis::from_secs(60);
 /// The longest leeway of usual providers. After a lost response, a repeat within this time waits for no quiet.
 const LONGEST_LEEWAY: Millis = Millis::from_secs(60);
 /// The time for which an answer counts before a refresh token is repeated whose response was lost.
@@ -60,7 +52,7 @@ pub(super) struct Proof {
     lost_at: Option<Instant>,
     /// True if a call of a user waits for this refresh.
     is_awaited: bool,
-    /// The time for which the refresh has waited for a quiet line while the device was awake. Calls of users wait anew.
+    /// The time for which the refresh has waited for a quiet line while the device was awake. Calls of users begin at zero.
     waited: Millis,
     /// The time of the last input, if the refresh then waited for a quiet line.
     waits_since: Option<Millis>,
@@ -111,19 +103,19 @@ impl Proof {
 
     /// Returns true if the line is quiet enough for a refresh that no user waits for.
     pub(super) fn is_quiet(ctx: &Context) -> bool {
-        let is_quiet = |since| since + IN_BACKGROUND.quiet_of(ctx) <= ctx.now.monotonic;
+        let is_quiet = |since| since + quiet(ctx, QUIET_IN_BACKGROUND) <= ctx.now.monotonic;
         ctx.line.quiet_since().is_none_or(is_quiet)
     }
 
     /// Returns the time at which the line is quiet enough for this refresh, unless there is another doubt. Returns `None`
     /// if there was no doubt.
     fn quiet_at(&self, ctx: &Context) -> Option<Millis> {
-        let waits = match self.is_awaited {
-            true => FOR_USER,
-            false => IN_BACKGROUND,
+        let (needed, longest) = match self.is_awaited {
+            true => (QUIET_FOR_USER, LONGEST_QUIET),
+            false => (QUIET_IN_BACKGROUND, LONGEST_QUIET_IN_BACKGROUND),
         };
-        let left = waits.longest.saturating_sub(self.waited);
-        let quiet_at = ctx.line.quiet_since()? + waits.quiet_of(ctx);
+        let left = longest.saturating_sub(self.waited);
+        let quiet_at = ctx.line.quiet_since()? + quiet(ctx, needed);
         Some(quiet_at.min(ctx.now.monotonic + left))
     }
 
@@ -197,10 +189,8 @@ impl Proof {
     }
 }
 
-impl Waits {
-    fn quiet_of(&self, ctx: &Context) -> Millis {
-        let (short, long) = self.quiet;
-        let is_long = ctx.session.as_deref().is_some_and(Session::has_long_token);
-        if is_long { long } else { short }
-    }
+/// Returns the time without a doubt after which the line is quiet.
+fn quiet(ctx: &Context, (short, long): (Millis, Millis)) -> Millis {
+    let is_long = ctx.session.as_deref().is_some_and(Session::has_long_token);
+    if is_long { long } else { short }
 }
