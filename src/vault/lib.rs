@@ -150,7 +150,7 @@ use persistence::reader::Stored;
 use persistence::{ReadAction, Written};
 use pin::{Held, Verdict};
 use provider::Provider;
-use refresh::RefreshStep;
+use refresh::{RefreshStart, RefreshStep};
 use resource_tokens::TargetRefusal;
 use rules::base::clock::{Instant, Millis, UnixMillis};
 use rules::base::error::{Code, Error};
@@ -581,7 +581,12 @@ impl Vault {
             Purpose::Refresh => {
                 let is_queued = tokens.refresh.requeue(ctx, op);
                 if is_queued {
-                    tokens.send_refresh(ctx);
+                    let start = match ctx.stores_sessions() {
+                        // Another vault may have taken the lock over.
+                        true => RefreshStart::Lock,
+                        false => RefreshStart::Send,
+                    };
+                    tokens.start(ctx, start);
                 }
                 is_queued
             }
@@ -897,8 +902,10 @@ impl Vault {
                 self.callbacks.sent_again(self.ctx.now, (op, purpose))
             }
             Purpose::Refresh => {
-                let is_late = self.ctx.stores_sessions() && persistence.must_lock_again(&self.ctx);
-                !is_late && refresh.sent_again(&self.ctx, op)
+                let is_locked =
+                    persistence.lock.is_held() && !persistence.must_lock_again(&self.ctx);
+                let may_send = is_locked || !self.ctx.stores_sessions();
+                may_send && refresh.sent_again(&self.ctx, op)
             }
             _ => true,
         };
@@ -1259,7 +1266,12 @@ impl Vault {
                 ctx.trace_generation("session_restored");
             }
             Merged::Ended(reason) => {
-                if session_end::close(ctx, tokens, calls, reason).is_some() {
+                let is_unstored = tokens.persistence.is_behind();
+                if let Some(closed) = session_end::close(ctx, tokens, calls, reason) {
+                    // The vault that has ended the session did not know this vault's tokens.
+                    if is_unstored && let Some(token) = closed.token_to_revoke(reason) {
+                        tokens.revoke(ctx, token);
+                    }
                     tokens.persistence.ended_elsewhere();
                     self.complete_stored_logins();
                 }
@@ -1328,6 +1340,7 @@ impl Vault {
     fn lock_lost(&mut self) {
         if self.tokens.persistence.lock_lost(&mut self.ctx) {
             self.try_later();
+            self.tick();
         }
     }
 

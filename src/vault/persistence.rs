@@ -352,6 +352,10 @@ impl Persistence {
         if matches!(self.lock, Lock::NotRequested | Lock::Requested(..)) {
             return false;
         }
+        if let Lock::Writing(op) = self.lock {
+            // Otherwise the write could precede that of the other vault, whose tokens are newer.
+            ctx.shorten_deadline(op, ctx.now.monotonic);
+        }
         self.lock = Lock::NotRequested;
         ctx.cancel(Purpose::ReadLocked);
         self.activity.written(ctx, false);

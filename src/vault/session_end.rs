@@ -22,6 +22,14 @@ pub(super) struct Closed {
     successor: Option<Secret>,
 }
 
+impl Closed {
+    /// Returns the newest refresh token, if `reason` calls for a revocation.
+    pub(super) fn token_to_revoke(&self, reason: EndReason) -> Option<&Secret> {
+        let token = self.successor.as_ref().or(self.session.refresh_token());
+        token.filter(|_| reason.calls_for_revocation())
+    }
+}
+
 /// Ends the session. If `reason` calls for a revocation, revokes the session's refresh token. At a limit of a stored
 /// session, the revocation waits for the lock. Returns the operation of the revocation, if a request was sent.
 pub(super) fn end(
@@ -30,20 +38,19 @@ pub(super) fn end(
     calls: &mut Calls,
     reason: EndReason,
 ) -> Option<OpId> {
-    let Closed { session, successor } = close(ctx, tokens, calls, reason)?;
-    let token = successor.as_ref().or(session.refresh_token());
-    let token = token.filter(|_| reason.calls_for_revocation());
+    let closed = close(ctx, tokens, calls, reason)?;
+    let (session, token) = (&closed.session, closed.token_to_revoke(reason));
     if ctx.stores_sessions()
         && matches!(
             reason,
             EndReason::Idle | EndReason::Absolute | EndReason::SessionExpired
         )
     {
-        tokens.record_end(ctx, &session, reason, token.cloned());
+        tokens.record_end(ctx, session, reason, token.cloned());
         return None;
     }
     let revocation = token.and_then(|token| tokens.revoke(ctx, token));
-    tokens.record_end(ctx, &session, reason, None);
+    tokens.record_end(ctx, session, reason, None);
     revocation
 }
 

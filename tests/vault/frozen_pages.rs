@@ -6,7 +6,7 @@ use std::time::Duration;
 use vault::PortId;
 
 use super::keeping::{SEALED, head, two_vaults_with};
-use kit::world::{Endpoint, Fault, Kind, REFRESH, REVOKE, Request, World};
+use kit::world::{Endpoint, Fault, Fetch, Kind, REFRESH, REVOKE, Request, World};
 
 /// The time for which a refresh may take, and after which another vault may take the lock over: five seconds more.
 const PATIENCE: Duration = Duration::from_secs(35);
@@ -165,4 +165,73 @@ fn thawed_vault_reads_the_store_before_it_sends_a_token() {
         assert_eq!(status(&mut world, page), Some(200));
     }
     assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn late_refusal_does_not_end_a_newer_session() {
+    let (mut world, page, other_page, _) = frozen_in_a_refresh(false);
+    // The request of the frozen vault arrives after that of the other one, at a provider that refuses it and revokes nothing.
+    world.advance(PATIENCE + Duration::from_secs(1));
+    assert_eq!(status(&mut world, other_page), Some(200));
+    world
+        .provider
+        .fault(Endpoint::Refresh, &[Fault::Refused("invalid_grant")]);
+    world.thaw();
+    world.unhold();
+    world.advance(Duration::from_secs(5));
+    world.expire_access_token();
+    for page in [page, other_page] {
+        assert_eq!(status(&mut world, page), Some(200));
+    }
+    assert_eq!(world.count(REVOKE), 0);
+}
+
+#[test]
+fn logout_in_another_vault_revokes_the_own_successor() {
+    let (mut world, page, other_page, _) = frozen_in_a_refresh(true);
+    world.logout(other_page);
+    world.advance(PATIENCE * 2);
+    assert_eq!(world.reason(other_page), Some("logged_out"));
+    world.thaw();
+    world.unhold();
+    world.release();
+    world.advance(Duration::from_secs(60));
+    assert_eq!(world.reason(page), Some("logged_out"));
+    assert!(world.provider.is_revoked(0));
+}
+
+#[test]
+fn late_write_does_not_precede_that_of_the_other_vault() {
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
+    world.provider.leeway = Duration::from_secs(60);
+    world.expire_access_token();
+    world.hold_in(0, REFRESH);
+    world.hold_in(1, REFRESH);
+    world.fetch(page, "/orders");
+    world.answer_all();
+    world.act(REFRESH);
+    world.freeze(0);
+    // The other vault has no activity to store before its refresh.
+    let fetch = Fetch {
+        background: true,
+        ..Fetch::default()
+    };
+    world.fetch_as(other_page, &fetch);
+    world.advance(PATIENCE + Duration::from_secs(1));
+    assert_eq!(world.count(REFRESH), 2);
+    // The response of the frozen vault arrives before the loss of the lock.
+    world.hold_in(0, Kind::Persist);
+    world.hold(&[Kind::LockLost]);
+    world.thaw();
+    world.answer_one(REFRESH);
+    world.answer_all();
+    world.release();
+    world.unhold();
+    world.advance(Duration::from_secs(5));
+    let known = world.provider.latest_refresh_token().to_owned();
+    world.expire_access_token();
+    for page in [page, other_page] {
+        assert_eq!(status(&mut world, page), Some(200));
+    }
+    assert!(world.provider.is_consumed(&known), "it was the session's");
 }

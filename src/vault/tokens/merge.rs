@@ -159,10 +159,15 @@ impl Tokens {
         let is_over = if is_same {
             // Another vault has stored a refresh or an activity that this vault did not know of when it ended the
             // session as idle: see `Times::adopt_activity`.
-            let is_news = theirs.times.stored_activities() > ended.stored_activities
-                || theirs.generation() > ended.generation;
+            let is_newer = theirs.generation() > ended.generation;
+            let is_news = is_newer || theirs.times.stored_activities() > ended.stored_activities;
             let limit = theirs.limit_reached(&ctx.config.flow.limits, &ctx.now);
-            ended.reason != EndReason::Idle || !is_news || limit.is_some()
+            match ended.reason {
+                EndReason::Idle => !is_news || limit.is_some(),
+                // The provider refused an old refresh token, which a frozen vault sent late, but has renewed the session in
+                // the vault that took the lock over.
+                reason => !is_newer || reason.calls_for_revocation(),
+            }
         } else {
             !theirs.times.began_after(&ended.at, &ctx.now)
                 && (ended.reason == EndReason::LoggedOut || !ended.was_stored)
