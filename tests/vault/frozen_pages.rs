@@ -11,7 +11,8 @@ use kit::world::{Endpoint, Fault, Fetch, Kind, REFRESH, REVOKE, Request, World};
 /// The time for which a refresh may take, and after which another vault may take the lock over: five seconds more.
 const PATIENCE: Duration = Duration::from_secs(35);
 
-/// Returns two vaults, a page of each, and a call of the second page. The first vault is frozen in the middle of a refresh. If `has_acted` is true, the provider has consumed the refresh token.
+/// Returns two vaults, the first one frozen in the middle of a refresh, the page of the other one, and a call
+/// of that page. If `has_acted` is true, the provider has consumed the refresh token.
 fn frozen_in_a_refresh(has_acted: bool) -> (World, PortId, PortId, Request) {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.provider.leeway = Duration::from_secs(60);

@@ -51,8 +51,9 @@ export const openStoreLock = (stop: () => void): StoreLock => {
   let take: () => Promise<void>
 
   const findHolder = async () => {
-    const { held } = await navigator.locks.query()
-    return held?.find(({ name }) => name === channel.name)?.clientId
+    // If the browser denies locks, `lock()` fails, too.
+    const found = await navigator.locks?.query().catch(() => undefined)
+    return found?.held?.find(({ name }) => name === channel.name)?.clientId
   }
   return {
     open(name, changed, lost) {
@@ -96,10 +97,14 @@ export const openStoreLock = (stop: () => void): StoreLock => {
           setTimeout(resolve, ANSWERED_WITHIN, false)
         })
         channel.postMessage(WHO_HOLDS)
-        if ((await isAlive) || !(await isSame())) return
-        // Otherwise the pending request would be granted as soon as this one is released.
-        controller.abort()
-        void request({ steal: true })
+        if (await isAlive) return
+        // If two vaults take the lock over at the same time, the later one would take it from the other one.
+        await navigator.locks.request(`${channel.name} taken over`, { ifAvailable: true }, async (lock) => {
+          if (!lock || !(await isSame())) return
+          // Otherwise the pending request would be granted as soon as this one is released.
+          controller.abort()
+          void request({ steal: true })
+        })
       }
       void request(controller)
     },
@@ -120,6 +125,7 @@ export const openStoreLock = (stop: () => void): StoreLock => {
       isClosed = true
       waiting?.abort()
       release?.()
+      release = undefined
       channel?.close()
       hints.forEach((own) => own.close())
     },
