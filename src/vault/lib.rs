@@ -307,7 +307,8 @@ impl Vault {
             }
             (Input::Stored { ok, .. }, Some(purpose)) => self.stored(op, purpose, ok),
             (Input::Overtaken { .. }, Some(purpose)) => {
-                if tokens.persistence.lock_lost(ctx) {
+                let is_its = tokens.persistence.lock.is_writing(op);
+                if is_its && tokens.persistence.lock_lost(ctx) {
                     ctx.outputs.push(Output::Unlock);
                     self.try_later();
                 }

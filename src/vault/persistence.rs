@@ -352,7 +352,9 @@ impl Persistence {
         if matches!(self.lock, Lock::NotRequested | Lock::Requested(..)) {
             return false;
         }
-        if let Lock::Writing(op) = self.lock {
+        if let Lock::Writing(op) = self.lock
+            && self.ended.is_none()
+        {
             // Otherwise the write could precede that of the other vault, whose tokens are newer.
             ctx.shorten_deadline(op, ctx.now.monotonic);
         }
@@ -451,7 +453,7 @@ impl Persistence {
 
     /// Handles the result of a write.
     pub(super) fn written(&mut self, ctx: &mut Context, op: OpId, ok: bool) -> Written {
-        if !matches!(self.lock, Lock::Writing(written) if written == op) {
+        if !self.lock.is_writing(op) {
             return Written::Late;
         }
         self.lock = Lock::Held;

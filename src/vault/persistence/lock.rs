@@ -41,6 +41,11 @@ impl Lock {
         matches!(self, Self::Held)
     }
 
+    /// Returns true if `op` is the write in flight under the lock.
+    pub(crate) fn is_writing(&self, op: OpId) -> bool {
+        matches!(self, Self::Writing(written) if *written == op)
+    }
+
     pub(super) const fn is_reading(&self) -> bool {
         matches!(self, Self::Reading(_))
     }
