@@ -704,6 +704,14 @@ impl Refresh {
         if ctx.is_suspected {
             return suspected(self.unexplained.as_deref());
         }
+        if self.is_queued(ctx) {
+            return Error::new(
+                Code::ProviderUnavailable,
+                msg!(
+                    "the access token has expired, and another tab of this app keeps the stored session locked, for example for a refresh; the session is kept"
+                ),
+            );
+        }
         let message = [
             msg!(
                 "the access token has expired and the provider cannot be reached for a new one, or it refused and its CORS headers are missing on errors; the session is kept; the URL is "

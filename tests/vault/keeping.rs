@@ -191,6 +191,8 @@ fn two_vaults_await_a_slow_refresh() {
         for call in calls {
             assert_eq!(world.code(call), "provider_unavailable");
         }
+        let [_, waiting] = calls;
+        assert!(world.error_message(waiting).contains("locked"));
         world.advance(Duration::from_secs(late - 11));
         // The second vault has waited for the lock, and did not send the consumed token.
         assert_eq!(world.count(REFRESH), 1, "{config}");
