@@ -19,10 +19,10 @@ pub(crate) const MISSED_HEARTBEATS: Millis = Millis::from_secs(180);
 /// Reports of pages that say the same count at most once in this time.
 const REPORT_INTERVAL: Millis = Millis::from_secs(10);
 
-/// This many failures of an origin that answers in between count within [`OFTEN`].
+/// The number of failures within [`FAILURE_WINDOW`] that count as doubts, of an origin that answers in between.
 const MAX_FAILURES: u32 = 3;
 /// The time in which the failures of an origin are counted.
-const OFTEN: Millis = Millis::from_secs(600);
+const FAILURE_WINDOW: Millis = Millis::from_secs(600);
 
 /// A sign that the line may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(super) struct Line {
     quiet_since: Option<Millis>,
     /// The times of the last report that the device is offline, and of the last one that it is online.
     reported: [Option<Millis>; 2],
-    proof: Option<Proof>,
+    from_server: Option<ServerResponse>,
     /// The start of the latest request that any server, cache or service worker has answered.
     answered_since: Option<Millis>,
     /// The origins that have left a request without a response.
@@ -72,9 +72,9 @@ struct Failing {
     since: Millis,
 }
 
-/// A response that only a server can have sent.
+/// A response that only a server can have sent: the proof that the line works.
 #[derive(Clone, Copy)]
-struct Proof {
+struct ServerResponse {
     /// The start of the request.
     began: Millis,
     arrived: Millis,
@@ -103,13 +103,13 @@ impl Line {
 
     /// Returns true if a server has answered a request that began after the last doubt, or if there was no doubt.
     pub(super) fn is_proven(&self) -> bool {
-        self.doubted <= self.proof.map(|proof| proof.began)
+        self.doubted <= self.from_server.map(|response| response.began)
     }
 
     /// Returns true if a server has answered within this time, and since the last doubt.
     pub(super) fn is_proven_within(&self, time: Millis, now: Millis) -> bool {
-        let is_new = |proof: Proof| now.saturating_sub(proof.arrived) <= time;
-        self.is_proven() && self.proof.is_some_and(is_new)
+        let is_new = |response: ServerResponse| now.saturating_sub(response.arrived) <= time;
+        self.is_proven() && self.from_server.is_some_and(is_new)
     }
 
     /// Returns true if a request that began at this time or later was answered.
@@ -162,9 +162,10 @@ impl Line {
             known.is_silent = false;
         }
         self.answered_since = self.answered_since.max(Some(began));
-        if is_from_server && self.proof.is_none_or(|proof| proof.began <= began) {
+        let is_latest = |known: ServerResponse| known.began <= began;
+        if is_from_server && self.from_server.is_none_or(is_latest) {
             let arrived = now;
-            self.proof = Some(Proof { began, arrived });
+            self.from_server = Some(ServerResponse { began, arrived });
         }
     }
 
@@ -186,7 +187,7 @@ impl Line {
             });
         }
         let known = self.failing_of(exchange.url)?;
-        if now.saturating_sub(known.since) >= OFTEN {
+        if now.saturating_sub(known.since) >= FAILURE_WINDOW {
             (known.failures, known.since) = (0, now);
         }
         // control: silent_origin_is_one_doubt

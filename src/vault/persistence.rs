@@ -33,6 +33,7 @@ use tombstone::{Ended, mark_of};
 /// The first wait before a failed read or write of the store is repeated. The wait doubles with each failure, up to
 /// [`LONGEST_RETRY`].
 const RETRY: Millis = Millis::from_secs(1);
+/// The longest wait before a failed read or write of the store is repeated.
 const LONGEST_RETRY: Millis = Millis::from_secs(60);
 
 /// The state of persistence.

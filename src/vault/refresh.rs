@@ -74,6 +74,7 @@ pub(super) struct Refresh {
 /// The largest number of refreshes that may begin because of a 401 within [`WINDOW`]. Without this limit, an API that
 /// refuses each new token once would cause a refresh with each call.
 const MAX_FOR_401: u32 = 5;
+/// The time in which the refreshes that begin because of a 401 are counted.
 const WINDOW: Millis = Millis::from_secs(10);
 
 /// A refresh that follows a call begins at the latest after this time.
@@ -344,7 +345,7 @@ impl Refresh {
         match step {
             ProofStep::WaitUntil(_) => RefreshStart::No,
             ProofStep::Probe => {
-                // A connection of before the doubt may be dead, and the probe would only fail at its time limit.
+                // A connection from before the doubt may be dead, and the probe would only fail at its time limit.
                 ctx.cancel_doubted(Purpose::ProveLine);
                 if !is_probing(ctx) {
                     ctx.trace("line_probed", None);
@@ -370,11 +371,11 @@ impl Refresh {
     pub(super) fn record_wait(&mut self, ctx: &Context, provider: &Provider) {
         let is_proving = matches!(self.stage, RefreshStage::Proving);
         if is_proving && matches!(self.proof.next_step(ctx, provider), ProofStep::WaitUntil(_)) {
-            self.proof.waits(ctx.now.monotonic);
+            self.proof.begin_wait(ctx.now.monotonic);
         }
     }
 
-    /// Returns the time of the next step of a refresh that waits for a quiet line.
+    /// Returns the time of the next step of a refresh that waits for a quiet line, or that follows a call.
     pub(super) fn proof_due(&self, ctx: &Context, provider: &Provider) -> Option<Millis> {
         if !matches!(self.stage, RefreshStage::Proving) {
             return self.follows.map(|(_, at)| at);
@@ -382,7 +383,7 @@ impl Refresh {
         match self.proof.next_step(ctx, provider) {
             ProofStep::WaitUntil(at) => Some(at),
             ProofStep::Probe if is_probing(ctx) => None,
-            // An input that must not continue the refresh has ended its wait.
+            // The wait ended at an input that must not continue the refresh. A tick continues it.
             _ => Some(ctx.now.monotonic),
         }
     }
@@ -392,7 +393,7 @@ impl Refresh {
         let is_waiting = matches!(self.stage, RefreshStage::Proving);
         match outcome {
             Outcome::Reply(reply) => {
-                self.proof.answered();
+                self.proof.probe_answered();
                 let asks_to_wait = matches!(reply.status, 429 | 503);
                 let Some(wait) = reply.retry_after.filter(|_| asks_to_wait && is_waiting) else {
                     return RefreshStep::Wait;
@@ -403,7 +404,7 @@ impl Refresh {
             }
             _ => {
                 let is_unreadable = matches!(outcome, Outcome::Opaque);
-                self.proof.unanswered(ctx, is_unreadable);
+                self.proof.probe_unanswered(ctx, is_unreadable);
                 if !is_waiting {
                     return RefreshStep::Wait;
                 }
@@ -452,8 +453,8 @@ impl Refresh {
         is_needed.then_some(selector)
     }
 
-    /// Returns true if a response has arrived on a line on which a refresh that no user waits for may start. Without a page,
-    /// the worker may be about to end, and the response to the refresh would be lost.
+    /// Returns true if a refresh that no user waits for may begin behind a response that has just arrived. Without a page, the
+    /// worker may be about to end, and the response to the refresh would be lost.
     pub(super) fn may_begin_behind(&self, ctx: &Context) -> bool {
         !self.is_in_flight() && !ctx.ports.is_empty() && Proof::is_quiet(ctx)
     }
@@ -550,7 +551,7 @@ impl Refresh {
         };
         self.stage = RefreshStage::Idle;
         let is_lost = matches!(outcome, Outcome::Failed | Outcome::Opaque);
-        self.proof.token_sent(ctx.now, is_lost);
+        self.proof.request_ended(ctx.now, is_lost);
         if matches!(outcome, Outcome::KeyLost) {
             return RefreshStep::KeyLost;
         }
@@ -661,7 +662,7 @@ impl Refresh {
             return RefreshStep::Wait;
         }
         if matches!(outcome, Outcome::Reply(_)) {
-            self.proof.answered();
+            self.proof.probe_answered();
         }
         if !provider::is_reachable(ctx, outcome) {
             self.schedule.unreachable();

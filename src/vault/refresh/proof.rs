@@ -1,5 +1,5 @@
-//! The proof that the line works, which a refresh token needs before it leaves after a doubt: quiet, and the response of a
-//! server to a request that began after the doubt.
+//! The proof that the line works. After a doubt, a refresh token leaves only when the line has been quiet for some time and
+//! a server has answered a request that began after the doubt.
 
 use crate::context::Context;
 use crate::line::MISSED_HEARTBEATS;
@@ -16,24 +16,25 @@ pub(crate) enum Urgency {
     User,
 }
 
-/// The time without a doubt after which the line is quiet. The first value applies to short access tokens, the second one
-/// to those that live for half an hour or longer.
+/// The time without a doubt after which the line is quiet enough for a refresh that no user waits for. The first value
+/// applies to short access tokens, the second one to those that live for half an hour or longer.
 const QUIET_IN_BACKGROUND: (Millis, Millis) = (Millis::from_secs(20), Millis::from_secs(30));
-/// The same for calls of users.
+/// The time without a doubt after which the line is quiet enough for a user's call.
 const QUIET_FOR_USER: (Millis, Millis) = (Millis::from_secs(3), Millis::from_secs(5));
 /// The longest time for which a user's call waits for a quiet line, however often there is a new doubt.
 const LONGEST_QUIET: Millis = Millis::from_secs(5);
-/// The same for refreshes that no user waits for.
+/// The longest time that a refresh spends waiting for a quiet line if no user needs it.
 const LONGEST_QUIET_IN_BACKGROUND: Millis = Millis::from_secs(60);
-/// The longest leeway of usual providers. After a lost response, a repeat within this time waits for no quiet.
+/// The longest leeway of usual providers. After a lost response, a repeat within this time does not wait for a quiet line.
 const LONGEST_LEEWAY: Millis = Millis::from_secs(60);
-/// The time for which an answer counts before a refresh token is repeated whose response was lost.
-const PROOF_OF_REPEAT: Millis = Millis::from_secs(2);
-/// The number of probes without an answer, since the last doubt, after which a refresh needs none if another server answers.
+/// The longest age of the response that proves the line, if a refresh token is repeated because its response was lost.
+const PROOF_FOR_REPEAT: Millis = Millis::from_secs(2);
+/// After this number of probes without a response since the last doubt, a refresh needs no probe if another server has
+/// answered.
 const MAX_UNANSWERED: u32 = 3;
-/// The time for which no probe can be read, although the device is online and there is no doubt, after which a refresh needs
-/// none. Otherwise a gateway that blocks probes would stop all refreshes, because without a token no other server answers.
-/// In an outage, one refresh token is sent in this time.
+/// If no response to a probe can be read for this time, although the device is online and there is no doubt, a refresh needs
+/// no probe. Otherwise a gateway that blocks probes would stop all refreshes, because no API answers without a token. In an
+/// outage, one refresh token is sent in this time.
 const LONGEST_UNREADABLE: Millis = Millis::from_secs(300);
 
 /// The next step of a refresh that waits to be sent.
@@ -44,7 +45,7 @@ pub(super) enum ProofStep {
     Probe,
 }
 
-/// The state of the wait.
+/// The state of a refresh's wait for the proof.
 #[derive(Default)]
 pub(super) struct Proof {
     /// The time at which a response to the refresh token was last lost. The provider may have consumed the token, and a
@@ -56,10 +57,10 @@ pub(super) struct Proof {
     waited: Millis,
     /// The time of the last input, if the refresh then waited for a quiet line.
     waits_since: Option<Millis>,
-    /// The number of probes in a row that got no answer since the last doubt, and the time at which the first of them
+    /// The number of probes in a row that got no response since the last doubt, and the time at which the first of them
     /// ended.
     unanswered: (u32, Millis),
-    /// The time since which no probe could be read although the device is online.
+    /// The time since which no response to a probe could be read although the device is online.
     unreadable_since: Option<Millis>,
 }
 
@@ -75,7 +76,7 @@ impl Proof {
         let needs_probe = provider.can_be_probed() && !is_blocked;
         if self.must_repeat_soon(&ctx.now) {
             // The token is at risk already, and a provider that accepts it again does so for a short time only.
-            let is_proven = line.is_proven_within(PROOF_OF_REPEAT, now);
+            let is_proven = line.is_proven_within(PROOF_FOR_REPEAT, now);
             return match needs_probe && !is_proven {
                 true => ProofStep::Probe,
                 false => ProofStep::Send,
@@ -136,7 +137,7 @@ impl Proof {
     }
 
     /// Records that the refresh waits for a quiet line from now on.
-    pub(super) const fn waits(&mut self, now: Millis) {
+    pub(super) const fn begin_wait(&mut self, now: Millis) {
         self.waits_since = Some(now);
     }
 
@@ -154,29 +155,29 @@ impl Proof {
     }
 
     /// Records the end of the request with the refresh token. `is_lost` is true if no response could be read.
-    pub(super) const fn token_sent(&mut self, now: Instant, is_lost: bool) {
+    pub(super) const fn request_ended(&mut self, now: Instant, is_lost: bool) {
         if is_lost {
             self.lost_at = Some(now);
         }
-        // If this was no blocked probe but an outage, the next refresh without a probe comes as late as this one.
+        // In an outage, the next refresh token without a probe waits as long again.
         self.unreadable_since = None;
     }
 
     /// Records that the session has the successor.
     pub(super) const fn adopted(&mut self) {
-        self.answered();
+        self.probe_answered();
         self.lost_at = None;
     }
 
     /// Records that a probe was answered.
-    pub(super) const fn answered(&mut self) {
+    pub(super) const fn probe_answered(&mut self) {
         self.unanswered.0 = 0;
     }
 
-    /// Records that a probe was not answered. `is_unreadable` is true if the device was online.
-    pub(super) fn unanswered(&mut self, ctx: &Context, is_unreadable: bool) {
+    /// Records that a probe got no readable response. `is_unreadable` is true if the device was online.
+    pub(super) fn probe_unanswered(&mut self, ctx: &Context, is_unreadable: bool) {
         let (unanswered, since) = &mut self.unanswered;
-        // Before a doubt, another line may have failed.
+        // Probes that failed before the doubt say nothing about the line after it.
         if *unanswered == 0 || ctx.line.doubted() > Some(*since) {
             (*unanswered, *since) = (0, ctx.now.monotonic);
             self.unreadable_since = None;
@@ -189,7 +190,7 @@ impl Proof {
     }
 }
 
-/// Returns the time without a doubt after which the line is quiet.
+/// Returns the time that applies to the session's access token: the second one if the token lives long.
 fn quiet(ctx: &Context, (short, long): (Millis, Millis)) -> Millis {
     let is_long = ctx.session.as_deref().is_some_and(Session::has_long_token);
     if is_long { long } else { short }
