@@ -133,7 +133,7 @@ enum Loss {
 struct Knowers {
     vaults: BTreeSet<usize>,
     /// Vaults that know it, and from which another vault has since taken the lock over.
-    robbed: BTreeSet<usize>,
+    overtaken: BTreeSet<usize>,
     /// True if every vault that reads the store knows that the token or code must not be sent again.
     store: bool,
 }
@@ -271,10 +271,10 @@ impl Watch {
 
     /// Records that another vault took the lock over while this one was frozen. What only this vault knows to be consumed,
     /// another vault may now send.
-    pub fn robbed(&mut self, vault: usize) {
+    pub fn overtaken(&mut self, vault: usize) {
         for (token, knowers) in &mut self.dead {
             if !knowers.store && knowers.vaults.remove(&vault) {
-                knowers.robbed.insert(vault);
+                knowers.overtaken.insert(vault);
                 self.lost.entry(token.clone()).or_insert(self.trouble);
                 self.lost_with_worker.insert(token.clone());
             }
@@ -695,7 +695,7 @@ impl Watch {
         let what = format!("{endpoint:?} of family {family:?}");
         Invariant::SingleFlight.holds_if(in_flight == 0, || what.clone());
         let is_known = |knowers: &Knowers| {
-            knowers.store || !knowers.vaults.is_empty() || knowers.robbed.contains(&vault)
+            knowers.store || !knowers.vaults.is_empty() || knowers.overtaken.contains(&vault)
         };
         let is_dead = self.dead.get(sent).is_some_and(is_known);
         Invariant::Consumed.holds_if(!is_dead, || what.clone());

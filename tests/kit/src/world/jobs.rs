@@ -51,7 +51,8 @@ pub(super) struct Job {
     pub(super) task: Task,
     /// The provider's response, once the provider has acted.
     pub(super) outcome: Option<Outcome>,
-    /// True if another vault has taken the lock over since this request. It has ended, although the vault does not know it.
+    /// True if another vault has taken the lock over since this request, so the request has ended. The vault does not know this
+    /// yet.
     pub(super) is_overtaken: bool,
     /// True if no response will arrive.
     pub(super) is_silent: bool,
@@ -454,6 +455,7 @@ impl World {
                     self.see_end(endpoint, &request, asked_at.monotonic, &outcome);
                 }
                 self.replied(&request, &outcome, (asked_at, true_time));
+                // A vault that has lost the lock adopts its tokens before they are stored.
                 if kind == REFRESH
                     && self.config.parse().stores_sessions()
                     && !self.is_lock_held_by(vault)

@@ -20,7 +20,7 @@ pub(super) struct Lock {
     pub(super) granted: Option<JobId>,
     /// Vaults from which another vault has taken the lock over, and that do not know it yet. If a vault does not even know
     /// that it had the lock, the value is the job that was granted it.
-    robbed: BTreeMap<usize, Option<JobId>>,
+    overtaken: BTreeMap<usize, Option<JobId>>,
     /// The number of times that the lock was granted.
     grants: u64,
     /// This number when each waiting vault asked for the lock, or last tried to take it over.
@@ -30,7 +30,7 @@ pub(super) struct Lock {
 impl Lock {
     /// Returns true if the vault holds the lock, as far as it knows.
     pub(super) fn seems_held_by(&self, vault: usize) -> bool {
-        self.holder == Some(vault) || self.robbed.contains_key(&vault)
+        self.holder == Some(vault) || self.overtaken.contains_key(&vault)
     }
 
     pub(super) fn hold(&mut self, vault: usize) {
@@ -41,7 +41,7 @@ impl Lock {
     /// Forgets a vault whose worker has ended.
     pub(super) fn forget(&mut self, vault: usize) {
         self.holder = self.holder.filter(|holder| *holder != vault);
-        self.robbed.remove(&vault);
+        self.overtaken.remove(&vault);
     }
 }
 
@@ -111,8 +111,8 @@ impl World {
                         .lost_on_its_way(&form_of(request)["refresh_token"]);
                 }
             }
-            self.watch.robbed(holder);
-            self.lock.robbed.insert(holder, self.lock.granted);
+            self.watch.overtaken(holder);
+            self.lock.overtaken.insert(holder, self.lock.granted);
             self.workers.turn = holder;
             self.job(Kind::LockLost, Task::LockLost);
             self.workers.turn = turn;
@@ -125,7 +125,7 @@ impl World {
     /// Releases the lock, unless another vault has taken it over.
     pub(super) fn unlock(&mut self) {
         let turn = self.workers.turn;
-        if self.lock.robbed.remove(&turn).is_some() {
+        if self.lock.overtaken.remove(&turn).is_some() {
             self.watch.may_store_old_successor();
             let is_news = |job: &Job| job.vault == turn && matches!(job.task, Task::LockLost);
             self.jobs.pending.retain(|job| !is_news(job));
@@ -142,17 +142,17 @@ impl World {
 
     /// Lets a vault know that another vault has taken the lock over, unless the vault has released the lock since.
     pub(super) fn learns_of_loss(&mut self, vault: usize) {
-        if let Some(Some(job)) = self.lock.robbed.get(&vault) {
+        if let Some(Some(job)) = self.lock.overtaken.get(&vault) {
             // The browser reports these two events in their order.
             if let Some(i) = self.place_of(*job) {
                 self.answer_job(i);
             }
         }
-        if self.lock.robbed.contains_key(&vault) {
+        if self.lock.overtaken.contains_key(&vault) {
             self.watch.may_store_old_successor();
             self.workers.turn = vault;
             self.input(Input::LockLost);
-            self.lock.robbed.remove(&vault);
+            self.lock.overtaken.remove(&vault);
         }
     }
 
@@ -160,14 +160,14 @@ impl World {
     pub(super) fn gives_up_lock(&mut self, vault: usize, id: JobId) {
         if self.lock.granted == Some(id) {
             (self.lock.granted, self.lock.holder) = (None, None);
-        } else if self.lock.robbed.get(&vault) == Some(&Some(id)) {
-            self.lock.robbed.remove(&vault);
+        } else if self.lock.overtaken.get(&vault) == Some(&Some(id)) {
+            self.lock.overtaken.remove(&vault);
         }
     }
 
     /// Lets a vault know that it was granted the lock.
     pub(super) fn learns_of_lock(&mut self, vault: usize, id: JobId) {
-        if let Some(job) = self.lock.robbed.get_mut(&vault) {
+        if let Some(job) = self.lock.overtaken.get_mut(&vault) {
             *job = None;
             return;
         }
@@ -184,7 +184,7 @@ impl World {
     /// Returns true if the job waits for the lock while another holder has the lock.
     pub(super) fn is_locked_out(&self, job: &Job) -> bool {
         let is_granted = self.lock.granted == Some(job.id)
-            || self.lock.robbed.get(&job.vault) == Some(&Some(job.id));
+            || self.lock.overtaken.get(&job.vault) == Some(&Some(job.id));
         job.kind == Kind::Lock && self.lock.holder.is_some() && !is_granted
     }
 

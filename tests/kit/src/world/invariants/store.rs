@@ -16,7 +16,7 @@ impl Watch {
         }
     }
 
-    /// Records that a vault without a store has adopted the tokens of its last refresh.
+    /// Records that a vault has adopted the tokens of its last refresh without storing them.
     pub fn adopted(&mut self, vault: usize) {
         self.unpersisted.remove(&vault);
     }

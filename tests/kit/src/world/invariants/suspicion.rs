@@ -120,7 +120,7 @@ impl Watch {
         self.has_moved = true;
     }
 
-    /// Records that a vault may now store a successor that it has had for long. The session then works again in the other
+    /// Records that a vault may now store a successor that it has had for a long time. The session then works again in the other
     /// vaults.
     pub fn may_store_old_successor(&mut self) {
         for known in self.suspicions.values_mut() {
