@@ -102,7 +102,7 @@ pub(super) struct Shared {
     /// The escrow for the key that encrypts stored sessions, if the configuration has one.
     pub(super) escrow: Option<RefCell<Escrow>>,
     /// The versions of the session's record that this vault knows: the one that it last read under the lock, and those
-    /// that it has written since. `None` stands for a record without a version.
+    /// that it has written since. `None` stands for a record without a version, from an older build.
     pub(super) known_versions: RefCell<Vec<Option<f64>>>,
 }
 

@@ -143,7 +143,7 @@ pub(super) async fn put(
     key_pair: Option<PrivateKey>,
 ) -> Result<(), Obstacle> {
     let key_pair = key_pair.as_ref();
-    // A later read under the lock, after another vault had it, says nothing about this write.
+    // If the vault loses the lock and gets it again, what it then reads must not permit this write.
     let known = task.known_versions.borrow().clone();
     let put_once = async || put_once(task, place, value, (expires_at, key_pair), &known).await;
     let mut stored = put_once().await;
@@ -239,8 +239,9 @@ async fn take_once(task: &Task, place: &Place) -> Result<Taken, JsValue> {
     Ok(sealing::opened(&opened).map_or(Taken::Absent, Taken::Found))
 }
 
-/// Reads the record of a session. `is_locked` is true if a later write of this vault follows from it. If its key is in escrow and does not decrypt it, tries once more with the key that the
-/// escrow has now: another vault may have sealed the record with a newer one.
+/// Reads the record of a session. `is_locked` is true if this vault has the lock, so that its next writes may replace this
+/// record. If the session's key is in escrow and does not decrypt the record, tries once more with the key that the escrow
+/// has now: another vault may have sealed the record with a newer one.
 pub(super) async fn load(task: &Task, place: &Place, is_locked: bool) -> Loaded {
     let mut loaded = load_once(task, place, Need::Open, is_locked).await;
     if place.escrow(task).is_some() && matches!(loaded, Ok(None)) {

@@ -391,7 +391,7 @@ pub enum Output {
     Load {
         /// The operation's number.
         op: OpId,
-        /// True if the vault has the lock, and writes next what follows from this state.
+        /// True if the vault has the lock, so that its next writes may replace this record.
         is_locked: bool,
     },
     /// Request the lock that all vaults of this store share, and report [`Input::Locked`] when it is granted.

@@ -309,6 +309,7 @@ impl Vault {
             (Input::Overtaken { .. }, Some(purpose)) => {
                 let is_its = tokens.persistence.lock.is_writing(op);
                 if is_its && tokens.persistence.lock_lost(ctx) {
+                    // The host then does not report the loss again.
                     ctx.outputs.push(Output::Unlock);
                     self.try_later();
                 }
@@ -1337,7 +1338,7 @@ impl Vault {
     }
 
     /// Handles the loss of the lock to another vault, which happens while this one is frozen. Before the next change, the
-    /// store is read under the lock. Nothing is revoked: the provider may revoke the other vault's tokens, too.
+    /// store is read under the lock. No token is revoked, because the provider may revoke the other vault's tokens with it.
     fn lock_lost(&mut self) {
         if self.tokens.persistence.lock_lost(&mut self.ctx) {
             self.try_later();

@@ -5,10 +5,10 @@
 //! releases the lock when the store has the same state as the vault's memory. If the vault released the lock earlier,
 //! another vault could send a refresh token that is already consumed. If a write fails while the stored refresh token
 //! is consumed, the vault therefore keeps the lock and tries again. After a change by another vault, a vault reads the
-//! store without the lock.
+//! store without the lock. If the page of the vault with the lock is frozen, another vault takes the lock over.
 //!
 //! - `reader`: reads of the store, with or without the lock.
-//! - `lock`: the lock.
+//! - `lock`: requests for the lock, and its takeover.
 //! - `tombstone`: the stored end of a session, which ends the session in all vaults.
 //! - `activity`: activity of the user, which keeps the session alive in all vaults.
 //!
@@ -40,7 +40,7 @@ const LONGEST_RETRY: Millis = Millis::from_secs(60);
 #[derive(Default)]
 pub(super) struct Persistence {
     pub(super) lock: Lock,
-    /// The time at which the lock was last granted. Then the store is read.
+    /// The time at which this vault last learned that it has the lock.
     locked_at: Millis,
     reads: UnlockedReads,
     pub(super) activity: Activity,
@@ -83,8 +83,8 @@ pub(super) enum ReadAction {
     Superseded,
     /// The session of this vault and the content of the store are merged.
     Merge(Stored),
-    /// Only the end of the session is merged. This vault has the lock, so no other vault can have changed anything else
-    /// in the store.
+    /// Only the end of the session is merged. This vault got the lock a short time ago, so no other vault can have
+    /// changed anything else in the store.
     MergeEnd(Stored),
     /// The result may be older than a state that this vault has read or written under the lock, so the store is read
     /// again.
@@ -334,8 +334,8 @@ impl Persistence {
         reader::load(ctx, Purpose::ReadLocked);
     }
 
-    /// Returns true if another vault may have taken the lock over, because this vault was frozen, or may take it over before
-    /// the response to a refresh token arrives.
+    /// Returns true if this vault has had the lock for a long time. Another vault may have taken it over while this one was
+    /// frozen, or may do so before the response to a refresh token arrives.
     fn is_lock_old(&self, ctx: &Context) -> bool {
         // control: old_lock_sends_no_token
         ctx.now.monotonic.saturating_sub(self.locked_at) > SENT_WITHIN
@@ -347,8 +347,8 @@ impl Persistence {
         self.may_be_in_store() && !self.is_behind && self.is_lock_old(ctx)
     }
 
-    /// Records that another vault has taken the lock over, because this vault was frozen. Returns false if this vault did
-    /// not have the lock any longer.
+    /// Records that another vault has taken the lock over, because this vault was frozen. Returns false if this vault no
+    /// longer had the lock.
     pub(super) fn lock_lost(&mut self, ctx: &mut Context) -> bool {
         if matches!(self.lock, Lock::NotRequested | Lock::Requested(..)) {
             return false;
@@ -399,8 +399,8 @@ impl Persistence {
         self.is_behind |= self.may_be_in_store();
     }
 
-    /// Returns true if this vault has refreshed the session, and the store may not have the successor yet. Another vault may
-    /// then have stored one of its own, if it has taken the lock over.
+    /// Returns true if the refresh token in the store may already be consumed, because the store may not have this vault's
+    /// successor yet. If another vault has taken the lock over, it may have stored its own successor.
     pub(super) const fn is_behind(&self) -> bool {
         self.is_behind
     }

@@ -9,7 +9,7 @@ use rules::base::clock::Millis;
 pub(super) const SENT_WITHIN: Millis = Millis::from_secs(5);
 
 /// The time limit for the attempt to take the lock over.
-const TAKE_OVER: Millis = Millis::from_secs(5);
+const TAKE_OVER_LIMIT: Millis = Millis::from_secs(5);
 
 /// The longest wait for the lock while a page waits for a login or logout. A frozen tab, or a script that never
 /// releases the lock, may hold it.
@@ -54,7 +54,7 @@ impl Lock {
     pub(super) fn request(&mut self, ctx: &mut Context) {
         if self.is_not_requested() {
             let (now, patience) = (ctx.now.monotonic, patience(ctx));
-            let deadline = now + patience + TAKE_OVER;
+            let deadline = now + patience + TAKE_OVER_LIMIT;
             let op = ctx.begin_operation(Purpose::Lock, Some(deadline));
             *self = Self::Requested(op, now + patience);
             ctx.outputs.push(Output::Lock { op });
@@ -69,9 +69,9 @@ impl Lock {
         }
     }
 
-    /// Tries to take the lock over if it is time. A holder whose page is frozen cannot release the lock, and any request
-    /// that it has sent under the lock has ended by now: see [`SENT_WITHIN`]. A repeated refresh token is then the same as
-    /// one that is repeated after a lost response.
+    /// Tries to take the lock over if it is time. A holder whose page is frozen cannot release the lock. Its refresh
+    /// request has ended by now (see [`SENT_WITHIN`]), so if this vault sends the same refresh token, it repeats it as after
+    /// a lost response.
     pub(super) fn take_over(&mut self, ctx: &mut Context) {
         let next = ctx.now.monotonic + patience(ctx);
         if let Self::Requested(_, at) = self
@@ -91,8 +91,7 @@ impl Lock {
     }
 }
 
-/// Returns the time after which a vault tries to take the lock over. By then, a request that the holder sent in time has
-/// ended.
+/// Returns the time after which a vault tries to take the lock over. By then, the refresh request of the holder has ended.
 fn patience(ctx: &Context) -> Millis {
     ctx.config.flow.refresh_timeout + SENT_WITHIN
 }

@@ -1,6 +1,7 @@
 //! The merge of this vault's session with the content of the store. If both are the same session, the later generation
-//! wins; of two of the same generation, the stored one. If they are different sessions, the stored session wins, unless this vault's session is not stored yet, and
-//! began later than the stored session or replaced it.
+//! wins. If both have the same generation and this vault's tokens are not stored, the stored tokens win. If they are
+//! different sessions, the stored session wins, unless this vault's session is not stored yet, and began later than the
+//! stored session or replaced it.
 
 use crate::context::Context;
 use crate::persistence::reader::Stored;
