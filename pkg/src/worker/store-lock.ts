@@ -1,7 +1,7 @@
 /**
  * Connects the vaults of one origin. Vaults that share a store use a lock, and notify each other when the store has
- * changed. All vaults of the same issuer and client share a channel for hints about sign-outs, and those that have the
- * redirect URI in common, too, one for hints about sign-ins.
+ * changed. All vaults of the same issuer and client share a channel for hints about sign-outs. Those that also have the same
+ * redirect URI share a channel for hints about sign-ins.
  */
 export interface StoreLock {
   /** Starts to listen to the other vaults of this store. `lost` is called if another vault takes the lock over. */
@@ -11,10 +11,11 @@ export interface StoreLock {
   /** Cancels a pending request for the lock. A lock that is already granted needs `unlock()`. */
   giveUp(): void
   /**
-   * Takes the lock for which a request is pending, if the same worker has held it since the request, or since the last
-   * call, and does not answer for a second: its page is frozen.
+   * Takes the lock over from a worker whose page is frozen. That worker has held the lock since this one requested it, or
+   * since the last call, and does not answer for a second.
    */
   takeOver(): void
+  /** Releases the lock, unless another vault has taken it over. */
   unlock(): void
   /** Notifies the other vaults that the store has changed. */
   tell(): void
@@ -44,7 +45,7 @@ export const openStoreLock = (stop: () => void): StoreLock => {
   let waiting: AbortController
   let release: (() => void) | undefined
   let isClosed = false
-  let robbed: () => void
+  let onLost: () => void
   /** The worker that holds the lock for which this one waits. */
   let holder: Promise<string | undefined>
   let answered: () => void
@@ -57,7 +58,7 @@ export const openStoreLock = (stop: () => void): StoreLock => {
   }
   return {
     open(name, changed, lost) {
-      robbed = lost
+      onLost = lost
       channel = new BroadcastChannel(name)
       channel.onmessage = ({ data }) => {
         if (data === I_HOLD) answered?.()
@@ -76,22 +77,22 @@ export const openStoreLock = (stop: () => void): StoreLock => {
           release = unlock = resolve
           granted()
         })
-      // An aborted request for the lock also rejects, but does not count as refused.
+      // An AbortError is not a refusal: the request was aborted, or another vault has taken the lock over.
       const fail = ({ name }: Error) => {
         if (name !== 'AbortError') return refused()
         if (!unlock || release !== unlock) return
         release = undefined
-        robbed()
+        onLost()
       }
       const request = (options: LockOptions) =>
         navigator.locks.request(channel.name, options, held).catch(fail)
       take = async () => {
         const known = await holder
-        const isSame = async () => {
+        const mayTake = async () => {
           const now = await (holder = findHolder())
           return known && known === now && !unlock && !controller.signal.aborted
         }
-        if (!(await isSame())) return
+        if (!(await mayTake())) return
         const isAlive = new Promise<boolean>((resolve) => {
           answered = () => resolve(true)
           setTimeout(resolve, ANSWERED_WITHIN, false)
@@ -100,7 +101,7 @@ export const openStoreLock = (stop: () => void): StoreLock => {
         if (await isAlive) return
         // If two vaults take the lock over at the same time, the later one would take it from the other one.
         await navigator.locks.request(`${channel.name} taken over`, { ifAvailable: true }, async (lock) => {
-          if (!lock || !(await isSame())) return
+          if (!lock || !(await mayTake())) return
           // Otherwise the pending request would be granted as soon as this one is released.
           controller.abort()
           void request({ steal: true })
