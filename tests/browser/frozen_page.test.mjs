@@ -9,7 +9,7 @@ const time = { timeout: 60_000 }
 /** Lifetime of an access token in seconds. */
 const LIFETIME = 2
 
-/** Lets all writes fail while a script of the page says so. */
+/** Script of the worker that lets all writes fail while the page says so. */
 const FULL_DISK = `
 let isFull = false
 new BroadcastChannel('disk').onmessage = ({ data }) => (isFull = data)
@@ -46,18 +46,18 @@ const outcome = async (page) => {
   return value?.status ?? error.code ?? error.name
 }
 
-/** Calls the API until the call succeeds. Returns the errors before. */
-async function persist(page) {
+/** Calls the API until the call succeeds. Returns the errors of the earlier calls. */
+async function callUntilSuccess(page) {
   const failures = []
   for (;;) {
-    const came = await outcome(page)
-    if (came === 200) return failures
-    failures.push(came)
+    const result = await outcome(page)
+    if (result === 200) return failures
+    failures.push(result)
   }
 }
 
 /** Opens two tabs of a signed-in user, and waits until the access token has expired. */
-async function expired() {
+async function tabsWithExpiredToken() {
   app.provider.settings.leewaySeconds = 60
   const first = await app.open()
   await signIn(first)
@@ -66,12 +66,12 @@ async function expired() {
   await app.ledger.accessTokenExpired()
   const { requests } = app.proxies.provider
   const since = requests.length
-  const tokens = () => requests.slice(since).filter(({ endpoint }) => endpoint === 'token').length
-  return { first, other, tokens }
+  const tokenRequests = () => requests.slice(since).filter(({ endpoint }) => endpoint === 'token').length
+  return { first, other, tokenRequests }
 }
 
 test('another vault takes the lock of a frozen one over, and both go on', time, async () => {
-  const { first, other, tokens } = await expired()
+  const { first, other, tokenRequests } = await tabsWithExpiredToken()
   let answer
   const hold = new Promise((resolve) => (answer = resolve))
   app.proxies.provider.faults.add('token', { when: 'after', hold })
@@ -80,31 +80,31 @@ test('another vault takes the lock of a frozen one over, and both go on', time, 
   await rotated
   await other.bringToFront()
   const thaw = await freeze(first)
-  assert.deepEqual([...new Set(await persist(other))], ['provider_unavailable'])
-  assert.ok(tokens() >= 2, 'the refresh token was sent once more')
+  assert.deepEqual([...new Set(await callUntilSuccess(other))], ['provider_unavailable'])
+  assert.ok(tokenRequests() >= 2, 'the refresh token was sent once more')
 
   answer()
   await thaw()
-  await persist(first)
-  // A vault that has kept a consumed token ends the session now.
+  await callUntilSuccess(first)
+  // A vault with a consumed token would end the session now.
   app.provider.settings.leewaySeconds = 0
   for (const page of [first, other, first]) {
     await app.ledger.accessTokenExpired()
-    await persist(page)
+    await callUntilSuccess(page)
   }
   assert.equal(app.ledger.familyRevoked(), false)
 })
 
 test('the lock of a vault that cannot store its tokens is not taken over', time, async () => {
-  const { first, other, tokens } = await expired()
+  const { first, other, tokenRequests } = await tabsWithExpiredToken()
   const setDisk = (isFull) => first.evaluate((full) => new BroadcastChannel('disk').postMessage(full), isFull)
   await setDisk(true)
   app.provider.settings.accessTokenSeconds = 300
-  await persist(first)
+  await callUntilSuccess(first)
   const end = Date.now() + 12_000
   while (Date.now() < end) assert.equal(await outcome(other), 'provider_unavailable')
-  assert.equal(tokens(), 1)
+  assert.equal(tokenRequests(), 1)
   await setDisk(false)
-  await persist(other)
-  assert.equal(tokens(), 1)
+  await callUntilSuccess(other)
+  assert.equal(tokenRequests(), 1)
 })

@@ -8,12 +8,12 @@ use vault::PortId;
 use super::keeping::{SEALED, head, two_vaults_with};
 use kit::world::{Endpoint, Fault, Fetch, Kind, REFRESH, REVOKE, Request, World};
 
-/// The time for which a refresh may take, and after which another vault may take the lock over: five seconds more.
+/// The time after which another vault takes the lock over: that of the longest refresh, and five seconds.
 const PATIENCE: Duration = Duration::from_secs(35);
 
-/// Returns two vaults, the first one frozen in the middle of a refresh, the page of the other one, and a call
-/// of that page. If `has_acted` is true, the provider has consumed the refresh token.
-fn frozen_in_a_refresh(has_acted: bool) -> (World, PortId, PortId, Request) {
+/// Returns two vaults, a page of each, and a call of the second page. The first vault is frozen in the middle of a refresh. If
+/// `is_consumed` is true, the provider has consumed the refresh token.
+fn frozen_in_a_refresh(is_consumed: bool) -> (World, PortId, PortId, Request) {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.provider.leeway = Duration::from_secs(60);
     world.expire_access_token();
@@ -21,7 +21,7 @@ fn frozen_in_a_refresh(has_acted: bool) -> (World, PortId, PortId, Request) {
     world.fetch(page, "/orders");
     world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
-    if has_acted {
+    if is_consumed {
         world.act(REFRESH);
     }
     world.freeze(0);
@@ -48,13 +48,13 @@ fn thaw(world: &mut World, is_answered: bool) {
 
 #[test]
 fn lock_of_a_frozen_vault_is_taken_over() {
-    for has_acted in [false, true] {
-        let (mut world, _, other_page, _) = frozen_in_a_refresh(has_acted);
+    for is_consumed in [false, true] {
+        let (mut world, _, other_page, _) = frozen_in_a_refresh(is_consumed);
         world.advance(PATIENCE - Duration::from_secs(1));
-        assert_eq!(world.count(REFRESH), 1, "{has_acted}");
+        assert_eq!(world.count(REFRESH), 1, "{is_consumed}");
         world.advance(Duration::from_secs(2));
-        assert_eq!(world.count(REFRESH), 2, "{has_acted}");
-        assert_eq!(status(&mut world, other_page), Some(200), "{has_acted}");
+        assert_eq!(world.count(REFRESH), 2, "{is_consumed}");
+        assert_eq!(status(&mut world, other_page), Some(200), "{is_consumed}");
     }
 }
 
@@ -129,7 +129,7 @@ fn late_write_does_not_replace_a_newer_session() {
     world.fetch(other_page, "/orders");
     world.advance(PATIENCE + Duration::from_secs(1));
     assert_eq!(world.count(REFRESH), 2);
-    let known = world.provider.latest_refresh_token().to_owned();
+    let successor = world.provider.latest_refresh_token().to_owned();
     // The write goes on before the vault hears that it has lost the lock.
     world.thaw();
     world.hold(&[Kind::LockLost]);
@@ -139,7 +139,7 @@ fn late_write_does_not_replace_a_newer_session() {
     world.advance(Duration::from_secs(5));
     world.expire_access_token();
     assert_eq!(status(&mut world, page), Some(200));
-    assert!(world.provider.is_consumed(&known), "it was the session's");
+    assert!(world.provider.is_consumed(&successor), "both vaults had it");
     assert_eq!(status(&mut world, other_page), Some(200));
     assert_eq!(world.count(REFRESH), 3);
 }
