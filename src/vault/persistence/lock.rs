@@ -73,11 +73,11 @@ impl Lock {
     /// request has ended by now (see [`SENT_WITHIN`]), so if this vault sends the same refresh token, it repeats it as after
     /// a lost response.
     pub(super) fn take_over(&mut self, ctx: &mut Context) {
-        let next = ctx.now.monotonic + patience(ctx);
         if let Self::Requested(_, at) = self
             && *at <= ctx.now.monotonic
         {
-            *at = next;
+            // There is one attempt for each request.
+            *at = Millis::MAX;
             ctx.outputs.push(Output::TakeOver);
         }
     }
