@@ -30,7 +30,7 @@ before(async () => {
     proxied: true,
     provider: { accessTokenSeconds: LIFETIME, leewaySeconds: 60 },
     // The lock is taken over after the longest refresh and five seconds.
-    config: { session: { persist: 'sealed' }, requestTimeout: 2, refreshTimeout: 2 },
+    config: { session: { persist: 'sealed' }, requestTimeout: 4, refreshTimeout: 4 },
   })
   app.site.files['/disk.js'] = FULL_DISK
   app.setWorker(`
@@ -58,7 +58,7 @@ async function callUntilSuccess(page) {
 
 /** Opens two tabs of a signed-in user, and waits until the access token has expired. */
 async function tabsWithExpiredToken() {
-  app.provider.settings.leewaySeconds = 60
+  Object.assign(app.provider.settings, { leewaySeconds: 60, accessTokenSeconds: LIFETIME })
   const first = await app.open()
   await signIn(first)
   const other = await app.open('/', first.context())
@@ -70,20 +70,32 @@ async function tabsWithExpiredToken() {
   return { first, other, tokenRequests }
 }
 
-test('another vault takes the lock of a frozen one over, and both go on', time, async () => {
-  const { first, other, tokenRequests } = await tabsWithExpiredToken()
+/** Freezes the page in the middle of a refresh. Returns a function that ends both. */
+async function freezeInRefresh(page) {
   let answer
   const hold = new Promise((resolve) => (answer = resolve))
   app.proxies.provider.faults.add('token', { when: 'after', hold })
   const rotated = app.ledger.until(({ type }) => type === 'token_request')
-  void outcome(first).catch(() => {})
+  void outcome(page).catch(() => {})
   await rotated
+  const [other] = page
+    .context()
+    .pages()
+    .filter((each) => each !== page)
   await other.bringToFront()
-  const thaw = await freeze(first)
+  const thaw = await freeze(page)
+  return () => {
+    answer()
+    return thaw()
+  }
+}
+
+test('another vault takes the lock of a frozen one over, and both go on', time, async () => {
+  const { first, other, tokenRequests } = await tabsWithExpiredToken()
+  const thaw = await freezeInRefresh(first)
   assert.deepEqual([...new Set(await callUntilSuccess(other))], ['provider_unavailable'])
   assert.ok(tokenRequests() >= 2, 'the refresh token was sent once more')
 
-  answer()
   await thaw()
   await callUntilSuccess(first)
   // A vault with a consumed token would end the session now.
@@ -95,13 +107,23 @@ test('another vault takes the lock of a frozen one over, and both go on', time, 
   assert.equal(app.ledger.familyRevoked(), false)
 })
 
+test('of two waiting vaults, one takes the lock over', time, async () => {
+  const { first, other, tokenRequests } = await tabsWithExpiredToken()
+  const third = await app.open('/', first.context())
+  await booted(third)
+  await freezeInRefresh(first)
+  app.provider.settings.accessTokenSeconds = 300
+  await Promise.all([other, third].map(callUntilSuccess))
+  assert.equal(tokenRequests(), 2)
+})
+
 test('the lock of a vault that cannot store its tokens is not taken over', time, async () => {
   const { first, other, tokenRequests } = await tabsWithExpiredToken()
   const setDisk = (isFull) => first.evaluate((full) => new BroadcastChannel('disk').postMessage(full), isFull)
   await setDisk(true)
   app.provider.settings.accessTokenSeconds = 300
   await callUntilSuccess(first)
-  const end = Date.now() + 12_000
+  const end = Date.now() + 14_000
   while (Date.now() < end) assert.equal(await outcome(other), 'provider_unavailable')
   assert.equal(tokenRequests(), 1)
   await setDisk(false)
