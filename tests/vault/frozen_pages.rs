@@ -6,14 +6,14 @@ use std::time::Duration;
 use vault::PortId;
 
 use super::keeping::{SEALED, head, two_vaults_with};
-use kit::world::{Endpoint, Fault, Fetch, Kind, REFRESH, REVOKE, Request, World};
+use kit::world::{Endpoint, Fault, Fetch, Kind, REFRESH, REVOKE, World};
 
 /// The time after which another vault takes the lock over: that of the longest refresh, and five seconds.
 const PATIENCE: Duration = Duration::from_secs(35);
 
-/// Returns two vaults, a page of each, and a call of the second page. The first vault is frozen in the middle of a refresh. If
-/// `is_consumed` is true, the provider has consumed the refresh token.
-fn frozen_in_a_refresh(is_consumed: bool) -> (World, PortId, PortId, Request) {
+/// Returns two vaults and a page of each. The first vault is frozen in the middle of a refresh, and the other one waits for the
+/// lock. If `is_consumed` is true, the provider has consumed the refresh token.
+fn frozen_in_a_refresh(is_consumed: bool) -> (World, PortId, PortId) {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.provider.leeway = Duration::from_secs(60);
     world.expire_access_token();
@@ -25,8 +25,8 @@ fn frozen_in_a_refresh(is_consumed: bool) -> (World, PortId, PortId, Request) {
         world.act(REFRESH);
     }
     world.freeze(0);
-    let call = world.fetch(other_page, "/orders");
-    (world, page, other_page, call)
+    world.fetch(other_page, "/orders");
+    (world, page, other_page)
 }
 
 fn status(world: &mut World, page: PortId) -> Option<u16> {
@@ -49,7 +49,7 @@ fn thaw(world: &mut World, is_answered: bool) {
 #[test]
 fn lock_of_a_frozen_vault_is_taken_over() {
     for is_consumed in [false, true] {
-        let (mut world, _, other_page, _) = frozen_in_a_refresh(is_consumed);
+        let (mut world, _, other_page) = frozen_in_a_refresh(is_consumed);
         world.advance(PATIENCE - Duration::from_secs(1));
         assert_eq!(world.count(REFRESH), 1, "{is_consumed}");
         world.advance(Duration::from_secs(2));
@@ -79,7 +79,7 @@ fn lock_of_a_vault_that_answers_is_not_taken_over() {
 #[test]
 fn successor_of_the_other_vault_wins() {
     for is_answered in [false, true] {
-        let (mut world, page, other_page, _) = frozen_in_a_refresh(true);
+        let (mut world, page, other_page) = frozen_in_a_refresh(true);
         world.advance(PATIENCE + Duration::from_secs(1));
         assert_eq!(world.count(REFRESH), 2);
         thaw(&mut world, is_answered);
@@ -94,7 +94,7 @@ fn successor_of_the_other_vault_wins() {
 
 #[test]
 fn own_successor_is_stored_if_the_other_vault_has_none() {
-    let (mut world, page, other_page, _) = frozen_in_a_refresh(true);
+    let (mut world, page, other_page) = frozen_in_a_refresh(true);
     world.provider.outage(Endpoint::Refresh, Fault::Status(503));
     world.advance(PATIENCE + Duration::from_secs(1));
     world.freeze(1);
@@ -108,7 +108,7 @@ fn own_successor_is_stored_if_the_other_vault_has_none() {
 
 #[test]
 fn session_that_the_other_vault_has_ended_is_over() {
-    let (mut world, page, other_page, _) = frozen_in_a_refresh(true);
+    let (mut world, page, other_page) = frozen_in_a_refresh(true);
     world.provider.leeway = Duration::ZERO;
     world.advance(PATIENCE + Duration::from_secs(1));
     assert_eq!(world.reason(other_page), Some("provider_ended"));
@@ -130,7 +130,7 @@ fn late_write_does_not_replace_a_newer_session() {
     world.advance(PATIENCE + Duration::from_secs(1));
     assert_eq!(world.count(REFRESH), 2);
     let successor = world.provider.latest_refresh_token().to_owned();
-    // The write goes on before the vault hears that it has lost the lock.
+    // The write goes on before the vault learns that it has lost the lock.
     world.thaw();
     world.hold(&[Kind::LockLost]);
     world.answer_one(Kind::Persist);
@@ -170,7 +170,7 @@ fn thawed_vault_reads_the_store_before_it_sends_a_token() {
 
 #[test]
 fn late_refusal_does_not_end_a_newer_session() {
-    let (mut world, page, other_page, _) = frozen_in_a_refresh(false);
+    let (mut world, page, other_page) = frozen_in_a_refresh(false);
     // The request of the frozen vault arrives after that of the other one, at a provider that refuses it and revokes nothing.
     world.advance(PATIENCE + Duration::from_secs(1));
     assert_eq!(status(&mut world, other_page), Some(200));
@@ -189,7 +189,7 @@ fn late_refusal_does_not_end_a_newer_session() {
 
 #[test]
 fn logout_in_another_vault_revokes_the_own_successor() {
-    let (mut world, page, other_page, _) = frozen_in_a_refresh(true);
+    let (mut world, page, other_page) = frozen_in_a_refresh(true);
     world.logout(other_page);
     world.advance(PATIENCE * 2);
     assert_eq!(world.reason(other_page), Some("logged_out"));
