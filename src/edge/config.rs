@@ -1,11 +1,13 @@
 //! The token handler's configuration, which is read once, validated as a whole, and then immutable. The options are
 //! documented for users in `pkg/src/edge/config.ts`.
 
+pub(super) mod guards;
 pub(super) mod keys;
 pub(super) mod origins;
 
 use rules::prelude::*;
 
+use crate::config::guards::Guard;
 use crate::config::keys::Keyring;
 use crate::config::origins::Origins;
 use rules::Secret;
@@ -27,7 +29,7 @@ use rules::oauth::pkce;
 use rules::oauth::token_endpoint::Scheme;
 
 const OPTIONS: &str = "authorizationParams backChannelLogout base claims client clockTolerance consent cookie dpop \
-    idTokenSignedResponseAlg identity issuer logDescriptions loginParams metadata origin par postLogoutRedirectUri \
+    guards idTokenSignedResponseAlg identity issuer logDescriptions loginParams metadata origin par postLogoutRedirectUri \
     refreshTimeout requestTimeout routes scope session trustedAudiences unrequestedScopes userInfo";
 
 const AN_HOUR: Seconds = Seconds {
@@ -214,6 +216,8 @@ pub struct Config {
     pub bind_exclude: Vec<String>,
     /// The routes to upstreams. The longest prefix wins.
     pub routes: Vec<Route>,
+    /// The sites about whose requests a reverse proxy asks.
+    pub(crate) guards: Vec<Guard>,
     /// The path to which the provider redirects the user after a logout.
     pub post_logout: Option<String>,
     /// True if the provider may end sessions (OpenID Connect Back-Channel Logout 1.0).
@@ -267,6 +271,25 @@ impl Config {
         refuse_with_identity(options, "backChannelLogout");
         let expected = provider::expected(&flow.issuer, flow.identity.as_ref());
         let origins = Origins::read(options);
+        let storage = match &*session.one_of("storage", r#""sealed-in-cookie" "in-store""#) {
+            r#""in-store""# => Storage::InStore,
+            _ => Storage::SealedInCookie,
+        };
+        let guards = guards::read(options);
+        if !guards.is_empty() {
+            if storage != Storage::InStore {
+                session.refuse("storage", msg!("`guards` needs 'in-store'"));
+            }
+            if matches!(origins, Origins::Requested) {
+                options.refuse("origin", msg!("`guards` needs it"));
+            }
+            if flow.uses_dpop {
+                options.refuse(
+                    "dpop",
+                    msg!("a proxy cannot send proofs, so `guards` needs `dpop: false`"),
+                );
+            }
+        }
         Self {
             base: base(options),
             keys: keys(&cookie),
@@ -278,10 +301,7 @@ impl Config {
                     _ => SameSite::Lax,
                 },
             },
-            storage: match &*session.one_of("storage", r#""sealed-in-cookie" "in-store""#) {
-                r#""in-store""# => Storage::InStore,
-                _ => Storage::SealedInCookie,
-            },
+            storage,
             admin: session.boolean("admin"),
             recheck: session.seconds("recheck", 10, &AN_HOUR),
             grace: session.seconds("grace", 60, &AN_HOUR),
@@ -289,6 +309,7 @@ impl Config {
             origins,
             bind_exclude: bind_exclude(&session),
             routes: routes(options),
+            guards,
             post_logout: path(options, "postLogoutRedirectUri"),
             back_channel_logout: options.boolean_or("backChannelLogout", flow.has_openid()),
             logs_descriptions: options.boolean_or("logDescriptions", true),

@@ -78,7 +78,7 @@ pub(super) fn check_outer(request: &Request, outer: &Outer, origin: &str) -> Res
 }
 
 /// Returns true for the methods that an app's pages are opened with, and that change nothing (RFC 9110 9.2.1).
-fn is_safe(method: &str) -> bool {
+pub(super) fn is_safe(method: &str) -> bool {
     method == "GET" || method == "HEAD"
 }
 
@@ -98,6 +98,18 @@ pub(super) fn check_socket(request: &Request, origin: &str) -> Result<()> {
 pub(super) fn is_socket(request: &Request) -> bool {
     let upgrade = request.upgrade.as_deref();
     request.method == "GET" && upgrade.is_some_and(|said| said.eq_ignore_ascii_case("websocket"))
+}
+
+/// Checks that a page of the app's origin sent a request that reads something, such as a frame, a script or a picture of its
+/// own. Without Fetch Metadata, the sender must prove it by `Origin` or `X-Strongroom`.
+///
+/// # Errors
+/// [`Code::CrossSiteRequest`]
+pub(super) fn check_resource(request: &Request, origin: &str) -> Result<()> {
+    if is_same_origin(request) || marker::is_script(request) {
+        return check_origin(request, origin);
+    }
+    check_socket(request, origin)
 }
 
 /// Checks that the response becomes data, media or a font in the page, but neither a document nor code. The header
@@ -197,7 +209,7 @@ fn is_prerendered(request: &Request) -> bool {
 }
 
 /// Returns true if the response becomes the document of a window.
-fn opens_page(request: &Request) -> bool {
+pub(super) fn opens_page(request: &Request) -> bool {
     if request.marker.is_some() {
         return false;
     }

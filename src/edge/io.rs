@@ -64,6 +64,20 @@ pub struct Request {
     pub request_id: Option<String>,
     /// `traceparent`, whose trace ID is the ID of the request if there is no other.
     pub traceparent: Option<String>,
+    /// The question of a reverse proxy. The method and the URL are then those of the request about which it asks, and the URL
+    /// is the text that the proxy has, not normalized.
+    pub check: Option<Check>,
+}
+
+/// The question of a reverse proxy about a request that it has received.
+#[derive(Clone, Debug, Default)]
+pub struct Check {
+    /// The path of the address of the check without its first slash: `<guard>`, or `<guard>/nginx`.
+    pub address: String,
+    /// `X-Strongroom-Check`: the secret of the guard.
+    pub secret: Option<String>,
+    /// `Sec-WebSocket-Version`: the request is the handshake of a WebSocket.
+    pub socket_version: Option<String>,
 }
 
 /// The page's request for which the app's server sends a request.
@@ -325,6 +339,8 @@ pub enum Response {
         /// True if the response's `WWW-Authenticate` is forwarded. Otherwise the host removes this header.
         keeps_challenge: bool,
     },
+    /// The answer to a check: the proxy may pass the request on, with these headers.
+    Allowed(Allowed),
     /// The URL is not one of the handler's paths. The app's own handler responds, if there is one.
     NotHandled,
     /// The result of [`Handler::manage`](crate::Handler::manage), as JSON.
@@ -338,9 +354,20 @@ impl Response {
             Self::Own(OwnResponse { cookies, .. }) | Self::Upstream { cookies, .. } => {
                 cookies.push(cookie);
             }
-            Self::NotHandled | Self::Managed(_) => {}
+            Self::Allowed(_) | Self::NotHandled | Self::Managed(_) => {}
         }
     }
+}
+
+/// The headers with which a proxy passes a request on.
+#[derive(Debug)]
+pub struct Allowed {
+    /// `Authorization`, with the access token.
+    pub authorization: Secret,
+    /// `Cookie` without the handler's own cookies. The site would otherwise hold its users' sessions.
+    pub cookie: String,
+    /// The headers about the user. Those without a value are empty strings, so that they replace what a client sends.
+    pub identity: Vec<(String, String)>,
 }
 
 /// A response of the handler itself. Caches must not store the response, so the host adds the headers that the

@@ -85,6 +85,8 @@ pub(super) enum Seldom {
     ProviderSays,
     /// The provider refused the client's assertion.
     Assertion,
+    /// A check of a reverse proxy was refused.
+    Check,
     /// No route allows an address. Each code counts apart.
     Address,
     /// The app is served over http.
@@ -320,7 +322,7 @@ impl Isolate {
             Seldom::Assertion => Code::ClientRejected,
             Seldom::RefusedToken => Code::TokenRefused,
             Seldom::Scopes => Code::ScopeReduced,
-            Seldom::Bind | Seldom::PlainHttp => Code::ConfigInvalid,
+            Seldom::Bind | Seldom::Check | Seldom::PlainHttp => Code::ConfigInvalid,
             Seldom::BoundCookieMissing => Code::BoundCookieMissing,
             Seldom::CannotBind | Seldom::NotBound | Seldom::StaysUnbound => Code::Unsupported,
             Seldom::Login | Seldom::ProviderSays => Code::LoginFailed,

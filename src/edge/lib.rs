@@ -15,6 +15,7 @@
 //! - `router`: finds the endpoint or the upstream of a request.
 //! - `endpoints`: login, callback, logout, and what scripts ask the handler.
 //! - `manage`: the commands of the app's server, such as to end the sessions of a user.
+//! - `check`: answers to a reverse proxy that carries a site's traffic itself.
 //! - `proxy`: forwards requests to upstreams, with the access token.
 //! - `navigation`: who began a navigation, and the pages that wait for the user's click.
 //! - `request`: the session of a request, and its new cookie.
@@ -70,6 +71,7 @@
 
 extern crate alloc;
 
+mod check;
 mod config;
 mod csrf;
 mod endpoints;
@@ -107,8 +109,8 @@ pub use event::{
 };
 use io::MOST_TASKS;
 pub use io::{
-    BEAT, Effect, Entry, FlightId, Forward, Head, Outer, OwnResponse, Reply, Request, Response,
-    Step, TaskId,
+    Allowed, BEAT, Check, Effect, Entry, FlightId, Forward, Head, Outer, OwnResponse, Reply,
+    Request, Response, Step, TaskId,
 };
 pub use isolate::{Health, ServerHealth};
 use isolate::{Isolate, Seldom};

@@ -188,19 +188,12 @@ pub(super) fn may_lack_renewal(context: &RequestContext) -> bool {
         && !csrf::is_same_origin(request)
 }
 
-/// Returns a page that repeats a navigation to a page of the app by `Refresh`, if its session is bound, and the navigation
-/// was not repeated already. The repetition comes from the app's own origin, or from an opaque origin in a sandboxed window.
-/// So a cookie for the address keeps the page from repeating itself without end. The page sets the mark, because the
-/// navigation began elsewhere.
-pub(super) async fn renewing_page(context: &RequestContext) -> Option<OwnResponse> {
-    let jar = context.jar();
-    // The whole address: a path that begins with two slashes would lead to another origin.
-    let address = context.url.without_fragment();
-    let (name, value) = (
-        jar.repeated(),
-        base64url::encode(&sha256(address.as_bytes())),
-    );
-    if context.cookies().value(&name) == CookieValue::Value(value.clone()) {
+/// Returns a page that repeats a navigation to `address`, a page of the app, by `Refresh`, if its session is bound, and the
+/// navigation was not repeated already. The repetition comes from the app's own origin, or from an opaque origin in a
+/// sandboxed window. So a cookie for the address keeps the page from repeating itself without end. The page sets the mark,
+/// because the navigation began elsewhere.
+pub(super) async fn renewing_page(context: &RequestContext, address: &str) -> Option<OwnResponse> {
+    if times_led(context, address) > 0 {
         return None;
     }
     let session = context.presented().await.ok()??;
@@ -208,7 +201,25 @@ pub(super) async fn renewing_page(context: &RequestContext) -> Option<OwnRespons
         return None;
     };
     let mut page = response::link_page(200, "One moment", address, None);
-    page.cookies.push(jar.set_lax(&name, &value, REPEATED));
+    page.cookies.push(led(context, address, 1));
     set_mark(context, &mut page);
     Some(page)
+}
+
+/// Returns how many times the handler has led this browser to an address within [`REPEATED`]: 2 at most.
+pub(super) fn times_led(context: &RequestContext, address: &str) -> usize {
+    let known = context.cookies().value(&context.jar().repeated());
+    let is_known = |times: &usize| known == CookieValue::Value(led_value(address, *times));
+    (1..=2).find(is_known).unwrap_or_default()
+}
+
+/// Returns the cookie that remembers how many times the handler has led the browser to an address.
+pub(super) fn led(context: &RequestContext, address: &str, times: usize) -> String {
+    let jar = context.jar();
+    jar.set_lax(&jar.repeated(), &led_value(address, times), REPEATED)
+}
+
+/// Returns the hash of the whole address, once for each time. A path that begins with two slashes would be another address.
+fn led_value(address: &str, times: usize) -> String {
+    base64url::encode(&sha256(address.as_bytes())).repeat(times)
 }

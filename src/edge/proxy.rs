@@ -47,7 +47,11 @@ pub(super) async fn handle(context: &RequestContext) -> Response {
     let config = context.task.config();
     let Some(route) = config.route(context.url.path()) else {
         let page = if navigation::may_lack_renewal(context) {
-            boxed(navigation::renewing_page(context)).await
+            boxed(navigation::renewing_page(
+                context,
+                context.url.without_fragment(),
+            ))
+            .await
         } else {
             None
         };
@@ -139,13 +143,21 @@ fn check_sender(context: &RequestContext, route: &Route) -> Result<(), Error> {
     }
 }
 
-/// Redirects a navigation to the login, because there is no usable session.
-fn redirect_to_login(context: &RequestContext, route: &Route) -> OwnResponse {
+/// Returns the path of the app to which a login returns that begins with this request.
+pub(super) fn return_target(context: &RequestContext) -> &str {
     let here = context.url.relative_without_fragment();
-    let target = if route.navigate && here.len() <= LONGEST_TARGET {
+    if here.len() <= LONGEST_TARGET {
         here
     } else {
         "/"
+    }
+}
+
+/// Redirects a navigation to the login, because there is no usable session.
+fn redirect_to_login(context: &RequestContext, route: &Route) -> OwnResponse {
+    let target = match route.navigate {
+        true => return_target(context),
+        false => "/",
     };
     let mut form = Form::new();
     form.push("returnTo", target);

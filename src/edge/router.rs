@@ -2,6 +2,7 @@
 
 use rules::prelude::*;
 
+use crate::check;
 use crate::config::Bind;
 use crate::csrf;
 use crate::endpoints::back_channel_logout;
@@ -34,7 +35,7 @@ const FOR_WINDOWS: &str = "login callback logout/provider popup";
 const FOR_SCRIPTS: &str = "config session";
 
 /// Handles a request.
-pub(super) async fn handle(task: Task, request: Box<Request>) -> Response {
+pub(super) async fn handle(task: Task, mut request: Box<Request>) -> Response {
     let id = request_id::given(
         request.request_id.as_deref(),
         request.traceparent.as_deref(),
@@ -42,15 +43,21 @@ pub(super) async fn handle(task: Task, request: Box<Request>) -> Response {
     if let Some(id) = id {
         task.set_request_id(id.into());
     }
-    let mut response = match RequestContext::new(task.clone(), request) {
-        Ok(context) => {
-            warn_of_test_key(&context);
-            let response = route(&context).await;
-            observe_login(&context, &response);
-            boxed(end::write_found_ends(&task)).await;
-            response
+    let mut response = if let Some(check) = request.check.take() {
+        let decided = boxed(check::handle(&task, request, &check)).await;
+        boxed(end::write_found_ends(&task)).await;
+        decided.map_or_else(Response::Own, Response::Allowed)
+    } else {
+        match RequestContext::new(task.clone(), request) {
+            Ok(context) => {
+                warn_of_test_key(&context);
+                let response = route(&context).await;
+                observe_login(&context, &response);
+                boxed(end::write_found_ends(&task)).await;
+                response
+            }
+            Err(response) => response,
         }
-        Err(response) => response,
     };
     if let Response::Own(own) = &mut response {
         task.note_refusal(own);

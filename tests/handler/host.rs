@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use edge::{
-    Config, Effect, Entry, Event, Fault, Forward, Handler, Head, OwnResponse, Reply, Request,
-    Response, Step, TaskId,
+    Allowed, Config, Effect, Entry, Event, Fault, Forward, Handler, Head, OwnResponse, Reply,
+    Request, Response, Step, TaskId,
 };
 use rules::base::clock::{Instant, Millis};
 use rules::session::EndReason;
@@ -36,6 +36,8 @@ pub(crate) enum Answered {
         cookies: Vec<String>,
         keeps_challenge: bool,
     },
+    /// The answer to a check lets the request pass.
+    Allowed(Allowed),
     NotOurs,
 }
 
@@ -52,6 +54,7 @@ impl Answered {
         match self {
             Self::Own(response) => response.status,
             Self::Passed { head, .. } => head.status,
+            Self::Allowed(_) => 204,
             Self::NotOurs => 0,
         }
     }
@@ -60,7 +63,7 @@ impl Answered {
         match self {
             Self::Own(response) => &response.cookies,
             Self::Passed { cookies, .. } => cookies,
-            Self::NotOurs => &[],
+            Self::Allowed(_) | Self::NotOurs => &[],
         }
     }
 
@@ -450,6 +453,7 @@ impl Host {
                         keeps_challenge,
                     };
                 }
+                Step::Done(Response::Allowed(allowed)) => return Answered::Allowed(allowed),
                 Step::Done(Response::NotHandled | Response::Managed(_)) => {
                     return Answered::NotOurs;
                 }

@@ -21,6 +21,7 @@ mod bound_second_offer;
 mod bound_thief;
 mod browser;
 mod callback;
+mod checks;
 mod client;
 mod client_auth;
 mod client_config;

@@ -96,6 +96,11 @@ export interface TokenHandlerConfig {
    */
   routes?: Route[]
   /**
+   * The sites about whose requests a reverse proxy asks `handler.check`, by the names in the addresses of the checks. Needs
+   * `session.storage: 'in-store'` and `origin`, and not `dpop`. Default: none. Experimental: see docs/oauth2-proxy.md.
+   */
+  guards?: Record<string, Guard>
+  /**
    * The store that coordinates isolates: `durableObject(…)`, `redis(…)`, `postgres(…)`, `denoKv(…)` or, for one
    * process, `inIsolate()`.
    */
@@ -282,6 +287,23 @@ export interface Route {
    * or of unknown length.
    */
   timeout?: number
+}
+
+/** A site that another server serves. */
+export interface Guard {
+  /** The secret that the proxy sends as `X-Strongroom-Check`: at least 32 characters. */
+  secret: FromEnv<string>
+  /**
+   * Claims of the ID token with their allowed values, such as `{ groups: ['staff'] }`. Users need one of the values of each
+   * claim. Default: each user may enter.
+   */
+  allow?: Record<string, string[]>
+  /**
+   * Headers with claims for the site, such as `{ 'X-User-Email': 'email' }`. The names begin with `X-` or `Remote-`. Visible
+   * ASCII is sent as it is, anything else percent-encoded, and lists with commas. Each header is always there: a claim that is
+   * missing is an empty value.
+   */
+  identity?: Record<string, string>
 }
 
 /** Returns the configuration for the core as JSON. Each function is replaced by the value that it reads from `env`. */

@@ -2,7 +2,7 @@ import { DEFAULT_BASE } from '../../glue/constants.js'
 import { StrongroomError } from '../page/errors/error.js'
 import type { TokenHandlerConfig } from './config.js'
 import { type HandlerHealth, writeLine } from './events.js'
-import { type Context, Host, type Scope } from './host.js'
+import { type Context, Host, type Question, type Scope } from './host.js'
 import {
   type EdgeSession,
   type Outer,
@@ -21,6 +21,14 @@ export interface TokenHandler {
   fetch(request: Request, env?: unknown, context?: Context): Promise<Response>
   /** Responds as {@link fetch} does, but resolves with `undefined` for other URLs, which the app handles. */
   handle(request: Request, env?: unknown, context?: Context): Promise<Response | undefined>
+  /**
+   * Answers a reverse proxy that carries the traffic of a site itself, such as nginx with `auth_request` or Caddy with
+   * `forward_auth`. Serve it at an address that only the proxy reaches, as in
+   * `createServer(toNodeListener(handler.check)).listen(4181, '127.0.0.1')`. `/<guard>` and, for nginx, `/<guard>/nginx` are
+   * the addresses for an entry of `guards`. The other methods never answer such requests. Experimental: see
+   * docs/oauth2-proxy.md.
+   */
+  check(request: Request, env?: unknown, context?: Context): Promise<Response>
   /**
    * Returns the session of a request, for pages that are rendered on the server. Reading the session does not count as
    * the user's activity, and sets no cookie.
@@ -195,10 +203,20 @@ export const scopedHandlerFactory =
         return failure()
       }
     }
+    const check = async (request: Request, env?: unknown, context?: Context) => {
+      const host = await running(env)
+      if (!host) return failure()
+      try {
+        return (await host.respond(request, context, undefined, questionOf(request))) ?? failure()
+      } catch {
+        return failure()
+      }
+    }
     const forRequest = (request: OuterRequest, env?: unknown, context?: Context): RequestAuth =>
       requestAuth((inner, outer) => handle(inner, env, context, outer), base, request)
     return {
       handle: (request, env, context) => handle(request, env, context),
+      check,
       for: forRequest,
       session: (request, env, context) => forRequest(request, env, context).session(),
       async ready(env = (globalThis as { process?: { env: unknown } }).process?.env) {
@@ -220,6 +238,16 @@ export const scopedHandlerFactory =
       fetch: async (request, env, context) => (await handle(request, env, context)) ?? noApp(base),
     }
   }
+
+/** Returns the question of a reverse proxy. The core checks what the proxy says. */
+const questionOf = ({ url, headers }: Request): Question => {
+  const said = (name: string) => headers.get(`x-forwarded-${name}`) ?? ''
+  return {
+    check: new URL(url).pathname.slice(1),
+    method: said('method'),
+    url: `${said('proto')}://${said('host')}${said('uri')}`,
+  }
+}
 
 /**
  * Returns the kind of a server's probe: if the process works (`live`), or if it may get requests (`ready`). Neither asks

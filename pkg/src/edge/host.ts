@@ -81,6 +81,13 @@ export interface Scope {
   onStart(host: Host): void
 }
 
+/** The question of a reverse proxy: the path of its address, and the request about which it asks. */
+export interface Question {
+  readonly check: string
+  readonly method: string
+  readonly url: string
+}
+
 /** The time limit in milliseconds for a body that the handler itself reads. */
 const BODY_TIME = 5000
 
@@ -239,9 +246,14 @@ export class Host {
 
   /**
    * Handles a request. Resolves with `undefined` for URLs that neither an endpoint nor a route covers. `outer` is the
-   * page's request, if the server has made `request` for it.
+   * page's request, if the server has made `request` for it. `question` says that a reverse proxy asks about a request.
    */
-  async respond(request: Request, context?: Context, outer?: Outer): Promise<Response | undefined> {
+  async respond(
+    request: Request,
+    context?: Context,
+    outer?: Outer,
+    question?: Question,
+  ): Promise<Response | undefined> {
     let settle: (() => void) | undefined
     let forwarded: Forwarded | undefined
     this.#running++
@@ -252,9 +264,10 @@ export class Host {
       const body = new RequestBody(request, (name) => valueOf(fields, name))
       const asked = {
         hasBody: body.mayExist ? 1 : undefined,
-        bind: this.#bind(outer?.request ?? request),
+        bind: this.#bind(outer?.request ?? { url: question?.url ?? request.url, headers: request.headers }),
         description: this.#description(outer?.request ?? request),
         ...outerParts(outer),
+        ...question,
       }
       const text = serializeRequest(request, fields, asked)
       let step = this.#step(() => this.#edge.begin(performance.now(), Date.now(), text))
@@ -304,7 +317,7 @@ export class Host {
    * Returns the value of `session.bind` for a request in JSON, if the option is a function. The function gets the URL as
    * browsers see it. It is not called for a request that the core refuses because of its host.
    */
-  #bind(request: OuterRequest): string | undefined {
+  #bind(request: Pick<OuterRequest, 'url' | 'headers'>): string | undefined {
     const bind = this.#config.session?.bind
     if (typeof bind !== 'function') return undefined
     try {

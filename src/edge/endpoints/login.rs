@@ -59,6 +59,7 @@ const AUTOMATIC: &str = "automatic";
 /// Redirects the browser to the provider, or asks the user to begin the login: see [`cookies_if_click_needed`].
 pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     let mut is_own = navigation::is_begun_by_app(context);
+    let mut led = None;
     let begun = match login_params(context.url.query(), &context.task.config().flow) {
         Ok(asked) => {
             is_own &= !asked.is_outside;
@@ -69,6 +70,18 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
                 page.cookies = cookies;
                 return page;
             }
+            if asked.is_automatic
+                && let Ok(path) = target(context, &asked.params)
+            {
+                let address = [&*context.origin, &path].concat();
+                if let Some(page) = boxed(navigation::renewing_page(context, &address)).await {
+                    return page;
+                }
+                match navigation::times_led(context, &address) {
+                    2 => return lost_session_page(context, is_own),
+                    times => led = Some(navigation::led(context, &address, times + 1)),
+                }
+            }
             boxed(begin(context, asked.params, is_own)).await
         }
         Err(error) => Err(error),
@@ -77,7 +90,27 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     if is_own {
         response.cookies.extend(navigation::end_mark(context));
     }
+    response.cookies.extend(led);
     response
+}
+
+/// Builds the page that ends a loop: two logins for one address within seconds, and its server saw no session.
+fn lost_session_page(context: &RequestContext, is_own: bool) -> OwnResponse {
+    let message = msg!(
+        "a login began for the third time within ten seconds for one address: the session's cookie does not arrive there, or its proxy does not ask this handler"
+    );
+    context.task.fault_seldom(Seldom::Login, message);
+    let sentence = "You have signed in twice, but this page did not get your session. Your browser may refuse the cookie.";
+    response::question_page(
+        "Sign in again?",
+        sentence,
+        &without_automatic(context, is_own),
+    )
+}
+
+/// Returns the path of the app to which a login returns. The callback will use the normalized form.
+fn target(context: &RequestContext, params: &LoginParams) -> Result<String> {
+    authorization_request::return_to(&context.redirect_uri, params.return_to.as_deref())
 }
 
 /// Returns the cookies for a page that asks the user to begin the login, or `None` if the login may begin at once. After an
@@ -133,9 +166,7 @@ pub(crate) async fn begin(
     is_own: bool,
 ) -> Result<OwnResponse> {
     let task = &context.task;
-    let redirect_uri = &context.redirect_uri;
-    // Check the normalized form of `returnTo`, which the callback will use.
-    let target = authorization_request::return_to(redirect_uri, params.return_to.as_deref())?;
+    let target = target(context, &params)?;
     // A page of the handler may forward the browser to the second login, which would then seem to come from the app.
     let is_second = !is_own && leads_below(context, &target, &context.login_path());
     if is_second {

@@ -17,8 +17,8 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use edge::{
-    Config, Effect, Entry, Event, Forward, HANDLER_HEADER, Handler, Head, Outer, OwnResponse,
-    Reply, Request, Response, ServerHealth, Step, TaskId,
+    Allowed, Check, Config, Effect, Entry, Event, Forward, HANDLER_HEADER, Handler, Head, Outer,
+    OwnResponse, Reply, Request, Response, ServerHealth, Step, TaskId,
 };
 use rules::Secret;
 use rules::base::clock::{Instant, Millis};
@@ -385,17 +385,8 @@ fn write_response(out: &mut Writer, response: &Response) {
             body,
             ..
         }) => {
-            let mut list = "[".to_owned();
-            for (name, value) in headers {
-                if list.len() > 1 {
-                    list.push(',');
-                }
-                list.push_str(&json::string_array([*name, value.as_str()]));
-            }
-            list.push(']');
-            out.text("t", "respond")
-                .number("status", (*status).into())
-                .json("headers", &list);
+            let headers = headers.iter().map(|(name, value)| (*name, value.as_str()));
+            write_head(out, *status, headers);
             write_cookies(out, cookies);
             if let Some((kind, body)) = body {
                 out.text("type", kind).text("body", body);
@@ -407,6 +398,21 @@ fn write_response(out: &mut Writer, response: &Response) {
         } => {
             out.text("t", "pass").flag("challenge", *keeps_challenge);
             write_cookies(out, cookies);
+        }
+        Response::Allowed(Allowed {
+            authorization,
+            cookie,
+            identity,
+        }) => {
+            let credentials = [
+                ("authorization", authorization.expose()),
+                ("cookie", cookie.as_str()),
+            ];
+            let identity = identity
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()));
+            write_head(out, 204, credentials.into_iter().chain(identity));
+            write_cookies(out, &[]);
         }
         Response::NotHandled => {
             out.text("t", "next");
@@ -422,6 +428,25 @@ fn write_response(out: &mut Writer, response: &Response) {
     }
 }
 
+/// Writes the status and the headers of a response.
+fn write_head<'a>(
+    out: &mut Writer,
+    status: u16,
+    headers: impl Iterator<Item = (&'a str, &'a str)>,
+) {
+    let mut list = "[".to_owned();
+    for (name, value) in headers {
+        if list.len() > 1 {
+            list.push(',');
+        }
+        list.push_str(&json::string_array([name, value]));
+    }
+    list.push(']');
+    out.text("t", "respond")
+        .number("status", status.into())
+        .json("headers", &list);
+}
+
 fn write_cookies(out: &mut Writer, cookies: &[String]) {
     let cookies = json::string_array(cookies.iter().map(String::as_str));
     out.json("cookies", &cookies);
@@ -435,11 +460,11 @@ fn instant(monotonic: f64, wall: f64) -> Instant {
 }
 
 /// The first lines of a request. The host gets this list and the next one from the build.
-const REQUEST_PARTS: &str = "method url bind description outer outerMode outerDest outerAccept outerAge hasBody headerCount headerBytes";
+const REQUEST_PARTS: &str = "method url check bind description outer outerMode outerDest outerAccept outerAge hasBody headerCount headerBytes";
 
 /// The headers that the handler reads, which are the other lines of a request. An absent header is an empty line.
 /// Neither URLs nor headers contain line breaks.
-const REQUEST_HEADERS: &str = "x-strongroom origin sec-fetch-site sec-fetch-mode sec-fetch-dest sec-fetch-user sec-purpose sec-secure-session-id secure-session-response secure-session-skipped accept upgrade content-length x-request-id traceparent cookie";
+const REQUEST_HEADERS: &str = "x-strongroom origin sec-fetch-site sec-fetch-mode sec-fetch-dest sec-fetch-user sec-purpose sec-secure-session-id secure-session-response secure-session-skipped accept upgrade content-length x-request-id traceparent x-strongroom-check sec-websocket-version cookie";
 
 const PARTS: usize = strings::index_of(REQUEST_PARTS, "headerBytes") + 1;
 
@@ -495,6 +520,11 @@ fn read_request(text: &str) -> Request {
         cookie: text(const { header("cookie") }),
         request_id: text(const { header("x-request-id") }),
         traceparent: text(const { header("traceparent") }),
+        check: text(const { part("check") }).map(|address| Check {
+            address,
+            secret: text(const { header("x-strongroom-check") }),
+            socket_version: text(const { header("sec-websocket-version") }),
+        }),
     }
 }
 

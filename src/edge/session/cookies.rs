@@ -226,6 +226,25 @@ impl<'a> Jar<'a> {
         cleared
     }
 
+    /// Returns the header `Cookie` without this handler's own cookies.
+    pub(crate) fn without_own(&self, had: &Cookies<'_>) -> String {
+        let session = self.session();
+        let is_own = |name: &str| {
+            let more = name.strip_prefix(&session);
+            name == self.outside()
+                || more.is_some_and(|more| more.is_empty() || more.starts_with(['.', '-']))
+        };
+        let mut kept = String::new();
+        for pair in strings::split(had.0, b';').map(str::trim_ascii) {
+            let (name, _) = strings::split_once(pair, b'=');
+            if !pair.is_empty() && !is_own(name.trim_ascii()) {
+                kept.push_str(if kept.is_empty() { "" } else { "; " });
+                kept.push_str(pair);
+            }
+        }
+        kept
+    }
+
     /// Returns the name of the cookie that says that the user is signed out in this browser. A login clears
     /// this cookie.
     pub(crate) fn left(&self) -> String {

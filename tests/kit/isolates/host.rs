@@ -167,6 +167,7 @@ impl World {
                     at: self.now,
                 }
             }
+            Response::Allowed(_) => panic!("no proxy asks here"),
             // The result of a task that a request has started stays in the handler.
             Response::NotHandled => {
                 let purpose = self.visits[id].purpose;

@@ -14,7 +14,8 @@ use crate::codec::url::Url;
 use crate::prelude::*;
 
 /// Returns the reason why no rule may allow a path: servers could resolve it to different places.
-pub(crate) fn fault(path: &str) -> Option<&'static str> {
+#[must_use]
+pub fn fault(path: &str) -> Option<&'static str> {
     if escapes(path).any(|digits| !matches!(*digits, [high, low, ..] if is_escape(high, low))) {
         return Some(msg!(
             "the URL's path has a percent sign that begins no escape (write %25)"

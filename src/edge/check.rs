@@ -1,0 +1,239 @@
+//! Answers to a reverse proxy that carries the traffic of a site itself, and asks here for each request if its user is signed
+//! in: nginx's `auth_request`, Caddy's `forward_auth`.
+//!
+//! The site is not a route: the proxy sends its own request with the token, and nothing of the response is searched. The
+//! script of the site runs on the app's origin, so the site must be as trusted as the app.
+//!
+//! The address of a check names the guard. The path of the user's request decides nothing but where a login returns to,
+//! because proxies and servers read paths in different ways.
+//!
+//! An answer sets no cookie: nginx would pass on only the first one, and none with most answers. So sessions are in the store.
+
+use rules::prelude::*;
+
+use crate::config::guards::Guard;
+use crate::config::{Bind, Storage};
+use crate::csrf;
+use crate::io::{Allowed, Check, Outer, OwnResponse, Request};
+use crate::isolate::Seldom;
+use crate::marker;
+use crate::proxy;
+use crate::refusal::Refusal;
+use crate::request::RequestContext;
+use crate::response;
+use crate::store::coordinator;
+use crate::task::{Task, boxed};
+use rules::Secret;
+use rules::base::error::{Code, Error, Result};
+use rules::base::strings;
+use rules::codec::form::{self, Form};
+use rules::codec::json::Value;
+use rules::codec::url::Url;
+use rules::egress::policy::spelling;
+
+/// The end of the address of checks for nginx, which understands only 2xx, 401 and 403.
+const FOR_NGINX: &str = "/nginx";
+
+/// Longest value of a header about the user, in bytes.
+const LONGEST_VALUE: usize = 1024;
+
+/// Decides about the request of a site's user. The error is the answer that lets the request not pass.
+pub(super) async fn handle(
+    task: &Task,
+    mut request: Box<Request>,
+    check: &Check,
+) -> core::result::Result<Allowed, OwnResponse> {
+    let (guard, is_for_nginx) = find_guard(task, check)?;
+    check_address(task, &request)?;
+    // Proxies remove `Upgrade` from the question.
+    request.upgrade = check
+        .socket_version
+        .as_ref()
+        .map(|_| "websocket".to_owned());
+    let context = RequestContext::new(task.clone(), request).map_err(|_| response::failure())?;
+    if let Err(error) = check_sender(&context) {
+        return Err(response::error(403, &error));
+    }
+    if task.bound_cookie().mode != Bind::Off {
+        coordinator::find_time(task).await;
+    }
+    let refused = match context.current_session().await {
+        // A sealed cookie from before cannot be renewed here. The login clears it.
+        Ok(Some((session, _))) if context.found_in() == Storage::InStore => {
+            let user = session.user();
+            let user = user.map(|user| user.visible(task.config().flow.asks_user_info));
+            let Some(user) = user.filter(|user| guard.allows(user.claims())) else {
+                return Err(response::page(
+                    403,
+                    "No access",
+                    "",
+                    "<p>You are signed in, but with this account you may not open this site.</p>",
+                ));
+            };
+            let mut identity = Vec::new();
+            for (header, claim) in &guard.identity {
+                let value = header_value(user.claims().get(claim));
+                if value.len() > LONGEST_VALUE {
+                    return Err(too_long(task, header));
+                }
+                identity.push((header.clone(), value));
+            }
+            if is_activity(&context.request) {
+                // The session is in the store, so this sets no cookie.
+                let _ = boxed(context.updated_cookies(session.clone(), false)).await;
+            }
+            let token = session.access_token.expose();
+            return Ok(Allowed {
+                authorization: Secret::new(["Bearer ", token].concat()),
+                cookie: context.jar().without_own(&context.cookies()),
+                identity,
+            });
+        }
+        Ok(_) => response::login_required(),
+        Err(refusal @ Refusal::Later(..)) => return Err(response::refusal(&refusal)),
+        Err(refusal @ Refusal::BoundCookieMissing { was_skipped: true }) => {
+            return Err(response::refusal(&refusal));
+        }
+        Err(refusal) => response::refusal(&refusal),
+    };
+    Err(to_login(&context, refused, is_for_nginx))
+}
+
+/// Finds the guard that the address of the check names, and checks its secret. The second value is true if the answer is for
+/// nginx.
+fn find_guard<'a>(
+    task: &'a Task,
+    check: &Check,
+) -> core::result::Result<(&'a Guard, bool), OwnResponse> {
+    let name = check.address.strip_suffix(FOR_NGINX);
+    let named = name.unwrap_or(&check.address);
+    let guard = task
+        .config()
+        .guards
+        .iter()
+        .find(|guard| guard.name == named);
+    let given = check.secret.as_deref().unwrap_or_default();
+    let why = match guard {
+        Some(guard) if guard.secret.matches(given) => return Ok((guard, name.is_some())),
+        Some(_) => {
+            msg!("a check was refused: its X-Strongroom-Check is not the secret of the guard")
+        }
+        None => msg!("a check was refused: its address names no entry of `guards`"),
+    };
+    task.fault_seldom(Seldom::Check, why);
+    Err(response::empty(403))
+}
+
+/// Checks that the proxy asks for an address of the app, which a server cannot read as another one.
+fn check_address(task: &Task, request: &Request) -> core::result::Result<(), OwnResponse> {
+    let url = Url::parse(&request.url);
+    let origin = url.and_then(|url| task.config().origins.of(&url));
+    let path = origin.and_then(|origin| request.url.strip_prefix(&origin));
+    let Some(path) = path.filter(|path| path.starts_with('/')) else {
+        let message = msg!(
+            "a check was refused: X-Forwarded-Proto and X-Forwarded-Host are no entry of `origin`"
+        );
+        task.fault_seldom(Seldom::Check, message);
+        return Err(response::empty(403));
+    };
+    let (path, _) = strings::split_once(path, b'?');
+    spelling::fault(path).map_or(Ok(()), |why| {
+        Err(response::refuse(403, Code::UrlNotAllowed, why))
+    })
+}
+
+/// Checks who sent the request. Any site may open a page of the site in a window, so the site must change nothing on GET.
+fn check_sender(context: &RequestContext) -> Result<()> {
+    let (request, origin) = (&context.request, &context.origin);
+    if csrf::is_socket(request) {
+        return csrf::check_socket(request, origin);
+    }
+    if !csrf::is_safe(&request.method) {
+        // The site's own server decides by these headers, too, but a service worker hides who sent a form.
+        let own = Outer {
+            method: request.method.clone(),
+            mode: request.mode.clone(),
+            dest: request.dest.clone(),
+            accept: request.accept.clone(),
+            ..Outer::default()
+        };
+        return csrf::check_outer(request, &own, origin);
+    }
+    if is_opened(request) {
+        return Ok(());
+    }
+    csrf::check_resource(request, origin)
+}
+
+/// Returns true if the user opens a page in a window.
+fn is_opened(request: &Request) -> bool {
+    csrf::is_safe(&request.method) && csrf::opens_page(request) && !csrf::is_prefetch(request)
+}
+
+/// Returns true if the request shows that the user is there.
+fn is_activity(request: &Request) -> bool {
+    let is_by_user = marker::is_script(request) && !marker::is_background(request);
+    is_by_user || is_opened(request) || !csrf::is_safe(&request.method)
+}
+
+/// Adds the address of a login to the answer about a page that the user opens. The login returns there.
+fn to_login(context: &RequestContext, refused: OwnResponse, is_for_nginx: bool) -> OwnResponse {
+    if !is_opened(&context.request) {
+        return refused;
+    }
+    let mut form = Form::new();
+    form.push("returnTo", proxy::return_target(context));
+    form.push("automatic", "");
+    let login = [&context.origin, &context.login_path(), "?", &form.finish()].concat();
+    if !is_for_nginx {
+        return response::redirect(login);
+    }
+    let mut refused = refused;
+    refused.headers.push(("location", login));
+    refused
+}
+
+/// Returns a claim as the value of a header: visible ASCII, anything else percent-encoded, and the items of a list separated
+/// by commas. A claim that is missing or an object is an empty string.
+fn header_value(claim: Option<&Value>) -> String {
+    let mut out = String::new();
+    match claim {
+        Some(Value::Array(items)) => {
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                write_value(&mut out, item);
+            }
+        }
+        Some(value) => write_value(&mut out, value),
+        None => {}
+    }
+    out
+}
+
+fn write_value(out: &mut String, value: &Value) {
+    let mut text = String::new();
+    match value {
+        Value::String(own) => text.push_str(own),
+        Value::Null | Value::Object(_) | Value::Array(_) => {}
+        value => value.write(&mut text),
+    }
+    for c in text.chars() {
+        if c.is_ascii_graphic() && !matches!(c, '%' | ',') {
+            out.push(c);
+        } else {
+            out.push_str(&form::encoded(c.encode_utf8(&mut [0; 4])));
+        }
+    }
+}
+
+fn too_long(task: &Task, header: &str) -> OwnResponse {
+    let message = [
+        msg!("a claim is longer than 1024 bytes, so no request of its user passes; header: "),
+        header,
+    ];
+    let error = Error::of(Code::LimitExceeded, &message);
+    task.error_seldom(Seldom::Check, &error);
+    response::error(403, &error)
+}

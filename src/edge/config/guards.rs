@@ -1,0 +1,133 @@
+//! The option `guards`: the sites about whose requests a reverse proxy asks the handler.
+
+use rules::prelude::*;
+
+use rules::Secret;
+use rules::base::strings;
+use rules::codec::json::{Object, Value};
+use rules::config::Options;
+
+/// Least bytes of a guard's secret.
+const LEAST_SECRET: usize = 32;
+
+/// A site that another server serves.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    /// The name in the address of the check.
+    pub(crate) name: String,
+    /// The secret that the proxy sends with each question.
+    pub(crate) secret: Secret,
+    /// Claims with their allowed values. The user must have one of the values of each claim.
+    pub(crate) allow: Vec<(String, Vec<String>)>,
+    /// Headers for the site, each with the name of a claim.
+    pub(crate) identity: Vec<(String, String)>,
+}
+
+/// Reads the guards.
+pub(super) fn read(options: &Options<'_>) -> Vec<Guard> {
+    const WHY: &str = msg!("it must be an object such as { secret: (env) => env.CHECK_SECRET }");
+    const NAME: &str =
+        msg!("the name of a guard must have 1 to 32 letters in lower case, digits and hyphens");
+    let guards = options.nested("guards", "guards.", WHY);
+    let mut read = Vec::new();
+    for (name, _) in guards.object.iter() {
+        if !is_name(name) {
+            guards.refuse_unseen(name, NAME);
+        }
+        let path = ["guards.", name, "."].concat();
+        let guard = guards.nested(name, &path, WHY);
+        guard.refuse_others("allow identity secret");
+        read.push(Guard {
+            name: name.to_owned(),
+            secret: secret(&guard),
+            allow: allow(&guard),
+            identity: identity(&guard),
+        });
+    }
+    read
+}
+
+fn is_name(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=32).contains(&name.len()) && name.bytes().all(is_part)
+}
+
+fn secret(guard: &Options<'_>) -> Secret {
+    const WHY: &str = msg!(
+        "it must be at least 32 characters of visible ASCII, such as the output of openssl rand -base64 32"
+    );
+    let secret = guard.secret("secret", WHY);
+    let is_long = secret.len() >= LEAST_SECRET || secret.is_empty();
+    if !is_long || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        guard.refuse_unseen("secret", WHY);
+    }
+    secret.into()
+}
+
+fn allow(guard: &Options<'_>) -> Vec<(String, Vec<String>)> {
+    const WHY: &str = msg!("it must be an object such as { groups: ['staff', 'admin'] }");
+    let path = [guard.path, "allow."].concat();
+    let claims = guard.nested("allow", &path, WHY);
+    let names = claims.object.iter().map(|(name, _)| name);
+    names
+        .map(|name| {
+            let values = claims.strings(name, "", WHY);
+            // An empty list would let no user in, which is hardly meant.
+            if values.is_empty() {
+                claims.refuse(name, WHY);
+            }
+            (name.to_owned(), values)
+        })
+        .collect()
+}
+
+fn identity(guard: &Options<'_>) -> Vec<(String, String)> {
+    const WHY: &str = msg!(
+        "it must be an object of headers with the names of claims, such as { 'X-User-Email': 'email' }"
+    );
+    const NAME: &str = msg!(
+        "the header must begin with X- or Remote-, have letters, digits and hyphens only, and none that proxies use, such as X-Forwarded-For"
+    );
+    let path = [guard.path, "identity."].concat();
+    let headers = guard.nested("identity", &path, WHY);
+    let mut read: Vec<(String, String)> = Vec::new();
+    for (name, claim) in headers.object.iter() {
+        let lower = name.to_ascii_lowercase();
+        if !is_identity_header(&lower) || read.iter().any(|(known, _)| *known == lower) {
+            headers.refuse_unseen(name, NAME);
+        }
+        let Some(claim) = claim.as_str() else {
+            headers.refuse(name, WHY);
+            continue;
+        };
+        read.push((lower, claim.to_owned()));
+    }
+    read
+}
+
+/// The beginnings of headers that proxies, platforms or this handler use.
+const TAKEN: &str = "x-accel- x-forward x-http- x-middleware- x-original- x-real- x-request- x-rewrite- x-sendfile x-strongroom";
+
+/// Returns true for a header that a site can read as a statement about its user, with a name in lower case.
+fn is_identity_header(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (name.starts_with("x-") || name.starts_with("remote-"))
+        && name.bytes().all(is_part)
+        && !strings::split(TAKEN, b' ').any(|beginning| name.starts_with(beginning))
+}
+
+impl Guard {
+    /// Returns true if this guard lets a user with these claims in.
+    pub(crate) fn allows(&self, claims: &Object) -> bool {
+        self.allow.iter().all(|(name, values)| {
+            let has = |claim: &Value| {
+                let text = claim.as_str();
+                text.is_some_and(|text| values.iter().any(|value| value == text))
+            };
+            match claims.get(name) {
+                Some(Value::Array(items)) => items.iter().any(has),
+                claim => claim.is_some_and(has),
+            }
+        })
+    }
+}

@@ -1,0 +1,670 @@
+//! Answers to a reverse proxy that asks about each request for a site.
+
+use edge::{Allowed, Check, Config, OwnResponse, Request};
+use rules::Code;
+use serde_json::{Value, json};
+
+use crate::browser::Source;
+use crate::device::{BOUND, bound};
+use crate::host::{APP, Answered, Host, configuration, header, location};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// Returns a configuration with a guard, and with these members added or replaced.
+fn configured(changes: &Value) -> Value {
+    let mut config = json!({
+        "origin": APP,
+        "session": { "storage": "in-store" },
+        "guards": { "site": { "secret": SECRET } },
+    });
+    let members = config.as_object_mut().unwrap();
+    members.extend(changes.as_object().unwrap().clone());
+    config
+}
+
+fn guard(members: &Value) -> Value {
+    let mut guard = members.clone();
+    guard["secret"] = SECRET.into();
+    configured(&json!({ "guards": { "site": guard } }))
+}
+
+fn host() -> Host {
+    Host::signed_in_with(&configured(&json!({})))
+}
+
+/// Asks about a request.
+fn ask_at(host: &mut Host, address: &str, request: Request) -> Answered {
+    host.request(Request {
+        check: Some(Check {
+            address: address.to_owned(),
+            secret: Some(SECRET.to_owned()),
+            socket_version: None,
+        }),
+        ..request
+    })
+}
+
+fn ask(host: &mut Host, request: Request) -> Answered {
+    ask_at(host, "site", request)
+}
+
+/// Asks about a page that the user opens by a link of another site.
+fn open(host: &mut Host, path: &str) -> Answered {
+    let request = host.navigation(path, Source::CrossSite);
+    ask(host, request)
+}
+
+#[track_caller]
+fn allowed(answered: Answered) -> Allowed {
+    match answered {
+        Answered::Allowed(allowed) => allowed,
+        other => panic!("not allowed: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn refused(answered: Answered, status: u16) -> OwnResponse {
+    let response = answered.own();
+    assert_eq!(response.status, status, "{response:?}");
+    assert_eq!(response.cookies, [""; 0], "an answer sets no cookie");
+    response
+}
+
+/// Returns a request of a page of the site for a picture.
+fn picture(host: &Host) -> Request {
+    Request {
+        mode: Some("no-cors".to_owned()),
+        dest: Some("image".to_owned()),
+        accept: Some("image/*".to_owned()),
+        ..host.navigation("/site/1.png", Source::App)
+    }
+}
+
+#[test]
+fn signed_in_user_gets_the_token_and_the_sites_own_cookies() {
+    let mut host = host();
+    let mut request = host.navigation("/site/", Source::CrossSite);
+    let cookie = request.cookie.unwrap();
+    request.cookie = Some(format!(
+        "theme=dark; {cookie}; __Host-strongroom-left=1;__Host-strongroom.1=x; __Host-strongrooms=2"
+    ));
+    let allowed = allowed(ask(&mut host, request));
+    let token = host.provider.access_tokens()[0];
+    assert_eq!(allowed.authorization.expose(), format!("Bearer {token}"));
+    assert_eq!(allowed.cookie, "theme=dark; __Host-strongrooms=2");
+    assert_eq!(allowed.identity, []);
+}
+
+#[test]
+fn expired_token_is_refreshed_first() {
+    let mut host = host();
+    host.pass(700);
+    let allowed = allowed(open(&mut host, "/site/"));
+    let tokens = host.provider.access_tokens();
+    assert_eq!(tokens.len(), 2);
+    assert_eq!(
+        allowed.authorization.expose(),
+        format!("Bearer {}", tokens[1])
+    );
+}
+
+#[test]
+fn every_identity_header_is_there() {
+    let identity = json!({ "X-Sub": "sub", "Remote-Name": "name", "X-Groups": "groups", "X-Age": "age",
+        "X-None": "none", "X-Object": "address", "X-On": "on" });
+    let mut host = Host::with(&guard(&json!({ "identity": identity })));
+    host.provider
+        .state(r#""name":"Zoë, 100%","groups":["a","b,c"],"age":7,"address":{"a":1},"on":true"#);
+    host.sign_in();
+    let headers = allowed(open(&mut host, "/site/")).identity;
+    let of = |name: &str| {
+        headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .unwrap()
+            .1
+            .as_str()
+    };
+    assert_eq!(of("x-sub"), "ann");
+    assert_eq!(of("remote-name"), "Zo%C3%AB%2C%20100%25");
+    assert_eq!(of("x-groups"), "a,b%2Cc");
+    assert_eq!((of("x-age"), of("x-on")), ("7", "true"));
+    assert_eq!((of("x-none"), of("x-object")), ("", ""));
+}
+
+#[test]
+fn value_of_more_than_1024_bytes_refuses_the_request() {
+    let mut host = Host::with(&guard(&json!({ "identity": { "X-Name": "name" } })));
+    host.provider
+        .state(&format!(r#""name":"{}""#, "n".repeat(1025)));
+    host.sign_in();
+    let answered = open(&mut host, "/site/");
+    assert_eq!(answered.code(), "limit_exceeded");
+    refused(answered, 403);
+    assert_eq!(host.faults(), [Code::LimitExceeded]);
+}
+
+#[test]
+fn user_without_an_allowed_value_is_refused() {
+    let rule = json!({ "allow": { "groups": ["staff", "admin"], "tier": ["1"] } });
+    for (claims, status) in [
+        (r#""groups":["guests","admin"],"tier":"1""#, 204),
+        (r#""groups":"staff","tier":["1","2"]"#, 204),
+        (r#""groups":["guests"],"tier":"1""#, 403),
+        (r#""groups":["staff"]"#, 403),
+        (r#""groups":["staff"],"tier":1"#, 403),
+        (r#""groups":"staff,admin","tier":"1""#, 403),
+    ] {
+        let mut host = Host::with(&guard(&rule));
+        host.provider.state(claims);
+        host.sign_in();
+        assert_eq!(open(&mut host, "/site/").status(), status, "{claims}");
+    }
+}
+
+#[test]
+fn user_without_a_session_is_sent_to_the_login() {
+    const LOGIN: &str = "https://app.example.com/auth/login?returnTo=%2Fsite%2F%3Fa%3D1&automatic=";
+    let mut host = Host::with(&configured(&json!({})));
+    let response = refused(open(&mut host, "/site/?a=1"), 303);
+    assert_eq!(location(&response), LOGIN);
+    let request = host.navigation("/site/?a=1", Source::CrossSite);
+    let answered = ask_at(&mut host, "site/nginx", request);
+    assert_eq!(answered.code(), "login_required");
+    assert_eq!(header(&refused(answered, 401), "location"), Some(LOGIN));
+}
+
+#[test]
+fn only_an_opened_page_is_sent_to_the_login() {
+    let mut host = Host::with(&configured(&json!({})));
+    let page = host.navigation("/site/", Source::App);
+    let frame = Request {
+        dest: Some("iframe".to_owned()),
+        ..page.clone()
+    };
+    let prefetch = Request {
+        purpose: Some("prefetch".to_owned()),
+        ..page.clone()
+    };
+    let form = Request {
+        method: "POST".to_owned(),
+        origin: Some(APP.to_owned()),
+        ..page
+    };
+    let script = host.by_script("GET", "/site/data");
+    for request in [picture(&host), frame, prefetch, form, script] {
+        for address in ["site", "site/nginx"] {
+            let response = refused(ask_at(&mut host, address, request.clone()), 401);
+            assert_eq!(header(&response, "location"), None);
+        }
+    }
+}
+
+#[test]
+fn only_the_apps_own_pages_read_resources() {
+    type Change = fn(&mut Request);
+    let changes: &[(&str, Change, u16)] = &[
+        ("own", |_| {}, 204),
+        (
+            "own page in a frame",
+            |it| {
+                it.mode = Some("navigate".into());
+                it.dest = Some("iframe".into());
+            },
+            204,
+        ),
+        (
+            "own prefetch",
+            |it| it.purpose = Some("prefetch".into()),
+            204,
+        ),
+        ("HEAD", |it| it.method = "HEAD".into(), 204),
+        (
+            "another site",
+            |it| it.site = Some("cross-site".into()),
+            403,
+        ),
+        ("a sibling", |it| it.site = Some("same-site".into()), 403),
+        ("the browser", |it| it.site = Some("none".into()), 403),
+        (
+            "a script of another site",
+            |it| {
+                it.site = Some("cross-site".into());
+                it.marker = Some("1".into());
+            },
+            403,
+        ),
+        (
+            "a frame of another site",
+            |it| {
+                it.site = Some("cross-site".into());
+                it.mode = Some("navigate".into());
+                it.dest = Some("iframe".into());
+            },
+            403,
+        ),
+        (
+            "a page of another site in a window",
+            |it| {
+                it.site = Some("cross-site".into());
+                it.mode = Some("navigate".into());
+                it.dest = Some("document".into());
+            },
+            204,
+        ),
+        (
+            "a prefetched page of another site",
+            |it| {
+                it.site = Some("cross-site".into());
+                it.mode = Some("navigate".into());
+                it.dest = Some("document".into());
+                it.purpose = Some("prefetch".into());
+            },
+            403,
+        ),
+        (
+            "another origin",
+            |it| it.origin = Some("https://evil.test".into()),
+            403,
+        ),
+        (
+            "two sites",
+            |it| it.site = Some("same-origin, cross-site".into()),
+            403,
+        ),
+        (
+            "two origins",
+            |it| it.origin = Some("https://app.example.com, https://evil.test".into()),
+            403,
+        ),
+        (
+            "an old browser",
+            |it| {
+                it.site = None;
+                it.mode = None;
+                it.dest = None;
+            },
+            403,
+        ),
+        (
+            "an old browser with Origin",
+            |it| {
+                it.site = None;
+                it.mode = None;
+                it.dest = None;
+                it.origin = Some(APP.into());
+            },
+            204,
+        ),
+        (
+            "an old browser with the header",
+            |it| {
+                it.site = None;
+                it.mode = None;
+                it.dest = None;
+                it.marker = Some("1".into());
+            },
+            204,
+        ),
+    ];
+    for (name, change, status) in changes {
+        let mut host = host();
+        let mut request = picture(&host);
+        change(&mut request);
+        assert_eq!(ask(&mut host, request).status(), *status, "{name}");
+    }
+}
+
+#[test]
+fn only_the_apps_own_pages_change_something() {
+    type Change = fn(&mut Request);
+    let changes: &[(&str, Change, u16)] = &[
+        ("own script", |_| {}, 204),
+        (
+            "own form",
+            |it| {
+                it.marker = None;
+                it.mode = Some("navigate".into());
+                it.dest = Some("document".into());
+            },
+            204,
+        ),
+        ("own script without the header", |it| it.marker = None, 204),
+        (
+            "another site",
+            |it| {
+                it.site = Some("cross-site".into());
+                it.origin = Some("https://evil.test".into());
+            },
+            403,
+        ),
+        (
+            "a form of another site",
+            |it| {
+                it.marker = None;
+                it.site = Some("cross-site".into());
+                it.origin = Some("null".into());
+                it.mode = Some("navigate".into());
+                it.dest = Some("document".into());
+            },
+            403,
+        ),
+        (
+            "a sibling",
+            |it| {
+                it.site = Some("same-site".into());
+                it.origin = Some("https://www.example.com".into());
+            },
+            403,
+        ),
+        (
+            "a form that a service worker passes on",
+            |it| {
+                it.marker = None;
+                it.mode = Some("navigate".into());
+                it.dest = Some("empty".into());
+                it.accept = Some("text/html".into());
+            },
+            403,
+        ),
+        (
+            "nothing",
+            |it| {
+                it.marker = None;
+                it.site = None;
+                it.origin = None;
+            },
+            403,
+        ),
+        ("an unknown method", |it| it.method = "PROPFIND".into(), 204),
+        (
+            "an unknown method of another site",
+            |it| {
+                it.method = "get".into();
+                it.site = Some("cross-site".into());
+            },
+            403,
+        ),
+    ];
+    for (name, change, status) in changes {
+        let mut host = host();
+        let mut request = host.by_script("POST", "/site/form");
+        change(&mut request);
+        assert_eq!(ask(&mut host, request).status(), *status, "{name}");
+    }
+}
+
+#[test]
+fn socket_needs_the_own_origin() {
+    for (origin, site, status) in [
+        (Some(APP), Some("same-origin"), 204),
+        (Some(APP), None, 204),
+        (Some("https://evil.test"), Some("cross-site"), 403),
+        (Some("https://evil.test"), None, 403),
+        (None, Some("same-origin"), 403),
+    ] {
+        let mut host = host();
+        let request = Request {
+            origin: origin.map(str::to_owned),
+            site: site.map(str::to_owned),
+            mode: Some("websocket".to_owned()),
+            dest: Some("empty".to_owned()),
+            check: Some(Check {
+                address: "site".to_owned(),
+                secret: Some(SECRET.to_owned()),
+                socket_version: Some("13".to_owned()),
+            }),
+            ..host.navigation("/site/socket", Source::App)
+        };
+        assert_eq!(
+            host.request(request).status(),
+            status,
+            "{origin:?} {site:?}"
+        );
+    }
+}
+
+#[test]
+fn check_needs_the_guards_secret() {
+    for (address, secret) in [
+        ("site", None),
+        ("site", Some("")),
+        ("site", Some("0123456789abcdef0123456789abcdeF")),
+        ("other", Some(SECRET)),
+        ("", Some(SECRET)),
+        ("site/other", Some(SECRET)),
+        ("site/nginx/nginx", Some(SECRET)),
+    ] {
+        let mut host = host();
+        host.faults();
+        for _ in 0..3 {
+            let request = Request {
+                check: Some(Check {
+                    address: address.to_owned(),
+                    secret: secret.map(str::to_owned),
+                    socket_version: None,
+                }),
+                ..host.navigation("/site/", Source::App)
+            };
+            refused(host.request(request), 403);
+        }
+        assert_eq!(host.faults(), [Code::ConfigInvalid], "one line a minute");
+    }
+}
+
+#[test]
+fn request_of_a_browser_is_no_check() {
+    let mut host = host();
+    for path in ["/site", "/site/nginx", "/auth/site"] {
+        let request = host.navigation(path, Source::App);
+        let answered = host.request(request);
+        assert!(!matches!(answered, Answered::Allowed(_)), "{path}");
+    }
+}
+
+#[test]
+fn scheme_and_host_must_be_an_origin_of_the_app() {
+    for url in [
+        "http://app.example.com/site/",
+        "https://evil.test/site/",
+        "https://app.example.com.evil.test/site/",
+        "https://app.example.com@evil.test/site/",
+        "https://app.example.com",
+        "://",
+    ] {
+        let mut host = host();
+        host.faults();
+        let request = Request {
+            url: url.to_owned(),
+            ..host.navigation("/", Source::App)
+        };
+        refused(ask(&mut host, request), 403);
+        assert_eq!(host.faults(), [Code::ConfigInvalid], "{url}");
+    }
+}
+
+#[test]
+fn path_that_servers_read_in_several_ways_is_refused() {
+    for (path, status) in [
+        ("/site/..%2fadmin/x", 403),
+        ("/site/%2e%2e/admin/x", 403),
+        ("/site/../admin", 403),
+        ("/site/..;/admin", 403),
+        ("/site/%5cadmin", 403),
+        ("/site/%00", 403),
+        ("/site/a%20b?x=..%2f", 204),
+        ("/site/Zo%C3%AB", 204),
+    ] {
+        let mut host = host();
+        let request = Request {
+            url: [APP, path].concat(),
+            ..host.navigation("/", Source::App)
+        };
+        assert_eq!(ask(&mut host, request).status(), status, "{path}");
+    }
+}
+
+#[test]
+fn sealed_cookie_from_before_is_sent_to_the_login() {
+    let mut host = Host::signed_in_with(&json!({ "origin": APP }));
+    host.restart(&configured(&json!({})));
+    let response = refused(open(&mut host, "/site/"), 303);
+    let login = location(&response).to_owned();
+    let back = host.come_back(&login);
+    assert_eq!(host.come_in(&back).status, 303);
+    allowed(open(&mut host, "/site/"));
+}
+
+#[test]
+fn unreachable_provider_is_503() {
+    let mut host = host();
+    host.pass(700);
+    host.failing = vec!["Send"];
+    refused(open(&mut host, "/site/"), 503);
+}
+
+#[test]
+fn pages_and_changes_extend_the_idle_timeout_and_pictures_do_not() {
+    for (request, is_kept) in [
+        (Host::navigation as fn(&Host, &str, Source) -> Request, true),
+        (|host, _, _| picture(host), false),
+        (|host, _, _| host.by_script("POST", "/site/"), true),
+        (|host, _, _| host.by_script("GET", "/site/"), true),
+        (
+            |host, _, _| Request {
+                marker: None,
+                ..host.by_script("GET", "/site/")
+            },
+            false,
+        ),
+    ] {
+        let mut host = Host::signed_in_with(&configured(&json!({
+            "session": { "storage": "in-store", "idle": 3600 },
+        })));
+        host.pass(3000);
+        let asked = request(&host, "/site/", Source::App);
+        allowed(ask(&mut host, asked));
+        host.pass(3000);
+        let is_there = matches!(open(&mut host, "/site/"), Answered::Allowed(_));
+        assert_eq!(is_there, is_kept);
+    }
+}
+
+#[test]
+fn end_of_the_session_waits_for_a_click() {
+    let mut host = host();
+    assert!(
+        host.end(&json!({ "user": "ann" }), &json!({ "reason": "security" }))
+            .is_ok()
+    );
+    host.pass(11);
+    let login = location(&refused(open(&mut host, "/site/"), 303)).to_owned();
+    let page = host.go(&login, Source::CrossSite).own();
+    assert_eq!(page.status, 200);
+    assert!(page.body.unwrap().1.contains("Sign in?"));
+}
+
+#[test]
+fn third_login_for_one_address_within_ten_seconds_is_a_page() {
+    let mut host = Host::with(&configured(&json!({})));
+    let login = location(&refused(open(&mut host, "/site/"), 303)).to_owned();
+    let other = login.replace("site", "other");
+    for _ in 0..2 {
+        assert_eq!(host.go(&login, Source::CrossSite).status(), 303);
+    }
+    host.faults();
+    let page = host.go(&login, Source::CrossSite).own();
+    assert_eq!(page.status, 200);
+    assert!(page.body.unwrap().1.contains("Sign in again?"));
+    assert_eq!(host.faults(), [Code::LoginFailed]);
+    assert_eq!(host.go(&other, Source::CrossSite).status(), 303);
+}
+
+#[test]
+fn bound_session_is_renewed_on_a_page_of_the_handler() {
+    let config = json!({ "session": { "storage": "in-store", "bind": "required" } });
+    let mut host = Host::with(&configured(&config));
+    bound(&mut host);
+    host.pass(700);
+    host.browser.lose(BOUND);
+    let resource = picture(&host);
+    refused(ask(&mut host, resource), 401);
+    let login = location(&refused(open(&mut host, "/site/"), 303)).to_owned();
+    let page = host.go(&login, Source::CrossSite).own();
+    let body = page.body.unwrap().1;
+    assert!(
+        body.contains(r#"content="0; url=https://app.example.com/site/""#),
+        "{body}"
+    );
+    // The browser could not renew it: the user signs in.
+    let again = host.go(&login, Source::CrossSite).own();
+    assert_eq!(again.status, 303);
+    assert!(location(&again).contains("/authorize"));
+}
+
+#[test]
+fn guards_need_sessions_in_the_store_an_origin_and_bearer_tokens() {
+    for (changes, expected) in [
+        (
+            json!({ "session": {} }),
+            "`session.storage` is missing: `guards` needs 'in-store'",
+        ),
+        (json!({ "origin": null }), "`origin`"),
+        (
+            json!({ "dpop": true }),
+            "`dpop` is true: a proxy cannot send proofs",
+        ),
+        (
+            json!({ "guards": { "Site": { "secret": SECRET } } }),
+            "`guards.Site`: the name",
+        ),
+        (json!({ "guards": { "site": {} } }), "`guards.site.secret`"),
+        (
+            json!({ "guards": { "site": { "secret": "short" } } }),
+            "`guards.site.secret`",
+        ),
+        (json!({ "guards": [] }), "`guards`"),
+        (json!({ "guards": { "site": 1 } }), "`guards.site`"),
+    ] {
+        refuses(&configured(&changes), expected);
+    }
+    for (members, expected) in [
+        (
+            json!({ "allow": { "groups": [] } }),
+            "`guards.site.allow.groups` is []",
+        ),
+        (
+            json!({ "allow": { "groups": "staff" } }),
+            "`guards.site.allow.groups`",
+        ),
+        (
+            json!({ "identity": { "X_User": "sub" } }),
+            "`guards.site.identity.X_User`",
+        ),
+        (
+            json!({ "identity": { "Cookie": "sub" } }),
+            "`guards.site.identity.Cookie`",
+        ),
+        (
+            json!({ "identity": { "X-Forwarded-For": "sub" } }),
+            "`guards.site.identity.X-Forwarded-For`",
+        ),
+        (
+            json!({ "identity": { "X-A": "sub", "x-a": "sub" } }),
+            "`guards.site.identity.x-a`",
+        ),
+        (
+            json!({ "identity": { "X-A": 1 } }),
+            "`guards.site.identity.X-A` is 1",
+        ),
+        (json!({ "identiy": {} }), "`guards.site.identiy`"),
+    ] {
+        refuses(&guard(&members), expected);
+    }
+}
+
+#[track_caller]
+fn refuses(config: &Value, expected: &str) {
+    let error = Config::parse(&configuration(config).to_string()).unwrap_err();
+    assert!(error.message().contains(expected), "{}", error.message());
+}
