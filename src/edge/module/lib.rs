@@ -386,7 +386,9 @@ fn write_response(out: &mut Writer, response: &Response) {
             ..
         }) => {
             let headers = headers.iter().map(|(name, value)| (*name, value.as_str()));
-            write_head(out, *status, headers);
+            out.text("t", "respond")
+                .number("status", (*status).into())
+                .json("headers", &header_list(headers));
             write_cookies(out, cookies);
             if let Some((kind, body)) = body {
                 out.text("type", kind).text("body", body);
@@ -411,7 +413,10 @@ fn write_response(out: &mut Writer, response: &Response) {
             let identity = identity
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_str()));
-            write_head(out, 204, credentials.into_iter().chain(identity));
+            let headers = header_list(credentials.into_iter().chain(identity));
+            out.text("t", "respond")
+                .number("status", 204)
+                .json("headers", &headers);
             write_cookies(out, &[]);
         }
         Response::NotHandled => {
@@ -428,12 +433,8 @@ fn write_response(out: &mut Writer, response: &Response) {
     }
 }
 
-/// Writes the status and the headers of a response.
-fn write_head<'a>(
-    out: &mut Writer,
-    status: u16,
-    headers: impl Iterator<Item = (&'a str, &'a str)>,
-) {
+/// Returns headers as JSON.
+fn header_list<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut list = "[".to_owned();
     for (name, value) in headers {
         if list.len() > 1 {
@@ -442,9 +443,7 @@ fn write_head<'a>(
         list.push_str(&json::string_array([name, value]));
     }
     list.push(']');
-    out.text("t", "respond")
-        .number("status", status.into())
-        .json("headers", &list);
+    list
 }
 
 fn write_cookies(out: &mut Writer, cookies: &[String]) {

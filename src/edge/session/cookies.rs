@@ -288,7 +288,7 @@ impl<'a> Jar<'a> {
     /// Returns the attributes of the bound cookie, which browsers compare with the cookie that they get.
     pub(crate) fn bound_attributes(&self) -> String {
         let cookie = self.write("", "", "Lax", None);
-        cookie.trim_start_matches("=; ").to_owned()
+        cookie.strip_prefix("=; ").unwrap_or(&cookie).to_owned()
     }
 
     /// Returns the name of the cookie with the hash of the address to which a page of the handler has repeated a navigation.
