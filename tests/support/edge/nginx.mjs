@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { start } from './child.mjs'
 
 const GUIDE = new URL('../../../docs/edge-deploy.md', import.meta.url)
+const GUARDED = new URL('../../../docs/oauth2-proxy.md', import.meta.url)
 
 /**
  * Reads nginx's file of the guide, with other ports and without TLS.
@@ -21,6 +22,23 @@ export async function siteOfGuide(ports, listen) {
     .replace('127.0.0.1:8082', `127.0.0.1:${second}`)
     .replace('listen 443 ssl;', `listen 127.0.0.1:${listen};`)
     .replace(/ *(ssl_certificate|access_log).*\n/g, '')
+}
+
+/**
+ * Reads a file of the guide for guarded sites, with other addresses.
+ *
+ * @param {'nginx' | 'text'} kind nginx's file, or Caddy's.
+ * @param {Record<string, string>} changes Texts of the file, each with the text in its place.
+ */
+export async function guardedSite(kind, changes) {
+  const guide = await readFile(GUARDED, 'utf8')
+  let [, site] = new RegExp(`\`\`\`${kind}\n# .*\n([^]*?)\`\`\``).exec(guide)
+  site = site.replace(/ *(ssl_certificate|access_log).*\n/g, '')
+  for (const [from, to] of Object.entries(changes)) {
+    if (!site.includes(from)) throw new Error(`the file of the guide lacks: ${from}`)
+    site = site.replaceAll(from, to)
+  }
+  return site
 }
 
 /**

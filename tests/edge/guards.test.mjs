@@ -1,0 +1,318 @@
+// A site behind nginx and Caddy, with the files of docs/oauth2-proxy.md. The proxies ask the handler about each request.
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { createConnection } from 'node:net'
+import { after, before, describe, test } from 'node:test'
+import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
+import { toNodeListener } from '../../pkg/dist/edge/node.js'
+import { newFolder } from '../support/edge/bundle.mjs'
+import { start } from '../support/edge/child.mjs'
+import { ORIGIN, publicClient, startPublicProvider } from '../support/edge/in_process.mjs'
+import { guardedSite, startNginx } from '../support/edge/nginx.mjs'
+import { Visitor } from '../support/edge/visitor.mjs'
+import { freePort, listen } from '../support/listen.mjs'
+import { until } from '../support/until.mjs'
+
+const time = { timeout: 60_000 }
+const SECRET = randomBytes(32).toString('hex')
+const HOST = new URL(ORIGIN).host
+const FORGED = {
+  authorization: 'Bearer forged',
+  'x-user': 'admin',
+  x_user: 'admin',
+  'x-user-email': 'admin@example.com',
+  'x-strongroom-check': 'forged',
+  'x-forwarded-method': 'GET',
+  'x-forwarded-uri': '/public',
+  'x-forwarded-host': 'evil.test',
+  'x-forwarded-proto': 'http',
+}
+
+/** Starts the handler with its two ports, and the site, which notes its requests. */
+async function startParts() {
+  const provider = await startPublicProvider({ accessTokenSeconds: 3 })
+  const seen = []
+  const site = await listen({
+    async handler(request, response) {
+      let body = ''
+      for await (const piece of request) body += piece
+      seen.push({ method: request.method, url: request.url, headers: request.headersDistinct, body })
+      response.setHeader('cache-control', 'max-age=60')
+      response.end('the site')
+    },
+    upgrade(request, socket) {
+      seen.push({ method: request.method, url: request.url, headers: request.headersDistinct })
+      socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
+    },
+  })
+  const [store, memory] = [{ isDown: false }, inIsolate()(undefined)]
+  const whileUp =
+    (method) =>
+    async (...args) => {
+      if (store.isDown) throw new Error('the store is down')
+      return memory[method](...args)
+    }
+  const methods = ['read', 'swap', 'wait'].map((method) => [method, whileUp(method)])
+  const handler = createTokenHandler({
+    ...publicClient(provider),
+    session: { storage: 'in-store', recheck: 0 },
+    coordinator: () => Object.fromEntries(methods),
+    log: () => {},
+    guards: { site: { secret: SECRET, identity: { 'X-User': 'sub', 'X-User-Email': 'email' } } },
+  })
+  const own = await listen({ handler: toNodeListener(handler) })
+  /** The bytes of bodies that arrive at the port for checks. */
+  const bodies = []
+  const answer = toNodeListener(handler.check)
+  const check = await listen({
+    handler(request, response) {
+      request.on('data', (piece) => bodies.push(piece.length))
+      answer(request, response)
+    },
+  })
+  return {
+    provider,
+    seen,
+    bodies,
+    store,
+    ports: { site: site.port, handler: own.port, check: check.port },
+    async close() {
+      await Promise.all([site, own, check, provider].map((one) => one.close()))
+    },
+  }
+}
+
+const PROXIES = {
+  async nginx({ site, handler, check }, listens) {
+    const file = await guardedSite('nginx', {
+      '127.0.0.1:8081': `127.0.0.1:${handler}`,
+      '127.0.0.1:4181': `127.0.0.1:${check}`,
+      '127.0.0.1:3000': `127.0.0.1:${site}`,
+      'listen 443 ssl;': `listen 127.0.0.1:${listens};`,
+      'the value of CHECK_SECRET': SECRET,
+      // TLS ends in front of this nginx.
+      'X-Forwarded-Proto $scheme': 'X-Forwarded-Proto https',
+      'X-Forwarded-Host $host': `X-Forwarded-Host ${HOST}`,
+    })
+    return startNginx(file)
+  },
+  async Caddy({ site, handler, check }, listens) {
+    const file = await guardedSite('text', {
+      '127.0.0.1:8081': `127.0.0.1:${handler}`,
+      '127.0.0.1:4181': `127.0.0.1:${check}`,
+      '127.0.0.1:3000': `127.0.0.1:${site}`,
+      'app.example.com {': `http://:${listens} {\n  bind 127.0.0.1`,
+      '      uri /site': `      uri /site\n      header_up X-Forwarded-Proto https\n      header_up X-Forwarded-Host ${HOST}`,
+    })
+    const folder = await newFolder()
+    await writeFile(`${folder.path}/Caddyfile`, `{\n  admin off\n  auto_https off\n}\n${file}`)
+    const server = start(
+      process.env.CADDY_PATH,
+      ['run', '--config', `${folder.path}/Caddyfile`, '--adapter', 'caddyfile'],
+      {
+        env: { PATH: process.env.PATH, HOME: folder.path, CHECK_SECRET: SECRET },
+        cwd: folder.path,
+        endBy: 'SIGTERM',
+      },
+    )
+    server.firstLine.catch(() => {})
+    return {
+      async stop() {
+        await server.stop()
+        await folder.remove()
+      },
+    }
+  },
+}
+
+const WINDOW = { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', accept: 'text/html' }
+const OPENED = { ...WINDOW, 'sec-fetch-site': 'cross-site' }
+const OWN_PICTURE = {
+  'sec-fetch-site': 'same-origin',
+  'sec-fetch-mode': 'no-cors',
+  'sec-fetch-dest': 'image',
+}
+
+// Caddy is not among the programs that the usual tests install. `cargo xtask test guards` builds it.
+const proxies = Object.entries(PROXIES).filter(([name]) => name === 'nginx' || process.env.CADDY_PATH)
+
+for (const [name, startProxy] of proxies) {
+  describe(`behind ${name}`, { timeout: 120_000 }, () => {
+    let parts, proxy, place, alice, stranger
+    before(async () => {
+      parts = await startParts()
+      const port = await freePort()
+      proxy = await startProxy(parts.ports, port)
+      place = { origin: ORIGIN, urls: [`http://127.0.0.1:${port}`] }
+      await until(() =>
+        fetch(`${place.urls[0]}/auth/health/ready`).then(
+          ({ ok }) => ok,
+          () => false,
+        ),
+      )
+      ;[alice, stranger] = [new Visitor(place), new Visitor(place)]
+      await alice.signIn()
+    }, time)
+    after(async () => {
+      await proxy?.stop()
+      await parts?.close()
+    })
+    /** Sends a request, and resolves with its response and the request that the site got. */
+    const send = async (visitor, path, options) => {
+      parts.seen.length = 0
+      const response = await visitor.send(path, options)
+      assert.ok(parts.seen.length < 2)
+      return { status: response.status, response, got: parts.seen[0] }
+    }
+
+    test('the site gets the token, its own cookies and the user', time, async () => {
+      alice.cookies.set('theme', 'dark')
+      const { status, got } = await send(alice, '/reports/1?a=%2F', { headers: OPENED })
+      assert.equal(status, 200)
+      assert.equal(got.url, '/reports/1?a=%2F')
+      assert.match(got.headers.authorization[0], /^Bearer [\w-]+\.[\w-]+\.[\w-]+$/)
+      assert.deepEqual(got.headers.cookie, ['theme=dark'])
+      assert.deepEqual(got.headers['x-user'], ['alice'])
+      assert.equal(got.headers['x-user-email'], undefined, 'the ID token has no email')
+    })
+
+    test('headers that the client forges do not reach the site or the check', time, async () => {
+      const { status, got } = await send(alice, '/', { headers: { ...OPENED, ...FORGED } })
+      assert.equal(status, 200)
+      assert.notDeepEqual(got.headers.authorization, ['Bearer forged'])
+      assert.deepEqual(got.headers['x-user'], ['alice'])
+      assert.equal(got.headers['x-user-email'], undefined)
+      assert.equal(got.headers.x_user, undefined)
+      const refused = await send(stranger, '/', { headers: { ...OWN_PICTURE, ...FORGED } })
+      assert.equal(refused.status, 401)
+      assert.equal(refused.got, undefined)
+    })
+
+    test('a page that a stranger opens leads to the login, and anything else to 401', time, async () => {
+      const { status, response, got } = await send(stranger, '/reports/1', { headers: OPENED })
+      assert.equal(status, 303)
+      assert.equal(got, undefined)
+      const login = new URL(response.headers.get('location'))
+      assert.equal(login.origin + login.pathname, `${ORIGIN}/auth/login`)
+      assert.equal(login.searchParams.get('returnTo'), '/reports/1')
+      for (const headers of [
+        OWN_PICTURE,
+        { ...OPENED, 'sec-purpose': 'prefetch', 'sec-fetch-site': 'same-origin' },
+      ]) {
+        const refused = await send(stranger, '/logo.png', { headers })
+        assert.equal(refused.status, 401)
+        assert.equal(refused.response.headers.get('cache-control'), 'no-store')
+        assert.equal(refused.got, undefined)
+      }
+    })
+
+    test('a login returns to the page', time, async () => {
+      const bob = new Visitor(place)
+      const { address, response } = await bob.authorize('/reports/2', { account: 'bob' })
+      assert.equal(address.href, `${ORIGIN}/reports/2`)
+      assert.equal(await response.text(), 'the site')
+    })
+
+    test('another site reaches no resource and changes nothing', time, async () => {
+      for (const [path, options] of [
+        ['/logo.png', { headers: { ...OWN_PICTURE, 'sec-fetch-site': 'cross-site' } }],
+        ['/', { headers: { ...OPENED, 'sec-fetch-dest': 'iframe' } }],
+        ['/form', { method: 'POST', body: 'a=1', headers: { ...OPENED, origin: 'https://evil.test' } }],
+        ['/form', { method: 'DELETE', headers: { 'sec-fetch-site': 'cross-site', origin: 'null' } }],
+        ['/logo.png', { headers: {} }],
+      ]) {
+        const { status, got } = await send(alice, path, options)
+        assert.equal(status, 403, `${options.method ?? 'GET'} ${path}`)
+        assert.equal(got, undefined)
+      }
+    })
+
+    test('no byte of a body reaches the handler', time, async () => {
+      const body = 'b'.repeat(100_000)
+      const headers = { ...OWN_PICTURE, 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', origin: ORIGIN }
+      const { status, got } = await send(alice, '/form', { method: 'POST', body, headers })
+      assert.equal(status, 200)
+      assert.equal(got.body, body)
+      assert.deepEqual(parts.bodies, [])
+    })
+
+    test('a path that servers read in several ways is refused', time, async () => {
+      for (const path of ['/public/..%2fadmin', '/a/..;/admin', '/%5cadmin']) {
+        const { status, got } = await send(alice, path, { headers: OPENED })
+        assert.equal(got, undefined, path)
+        assert.ok(status === 403 || status === 400, `${path}: ${status}`)
+      }
+    })
+
+    test('doubled headers do not pass as the own ones', time, async () => {
+      const doubled = { ...OWN_PICTURE, 'sec-fetch-site': ['same-origin', 'cross-site'] }
+      assert.equal((await send(alice, '/logo.png', { headers: doubled })).status, 403)
+      const origins = { 'sec-fetch-site': 'same-origin', origin: [ORIGIN, 'https://evil.test'] }
+      assert.equal((await send(alice, '/form', { method: 'POST', headers: origins })).status, 403)
+    })
+
+    test('a published address never answers as a check', time, async () => {
+      for (const path of ['/.strongroom-check', '/auth/site', '/auth/site/nginx', '/site', '/site/nginx']) {
+        for (const headers of [OPENED, FORGED, { ...FORGED, 'x-strongroom-check': SECRET }]) {
+          const { response } = await send(alice, path, { headers })
+          assert.equal(response.headers.get('authorization'), null, path)
+          assert.equal(response.headers.get('x-user'), null, path)
+        }
+      }
+    })
+
+    /** Opens a WebSocket, and resolves with the first line of the response. */
+    const connect = async (headers) => {
+      parts.seen.length = 0
+      const cookie = [...alice.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+      const socket = createConnection(new URL(place.urls[0]).port, '127.0.0.1')
+      const fields = {
+        Host: HOST,
+        Connection: 'Upgrade',
+        Upgrade: 'websocket',
+        'Sec-WebSocket-Version': '13',
+        'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
+        Cookie: cookie,
+        ...headers,
+      }
+      const lines = Object.entries(fields).map(([field, value]) => `${field}: ${value}\r\n`)
+      socket.write(`GET /socket HTTP/1.1\r\n${lines.join('')}\r\n`)
+      const [first] = await once(socket, 'data')
+      socket.destroy()
+      return `${first}`.split('\r\n')[0]
+    }
+
+    test('a socket needs the own origin', time, async () => {
+      assert.match(await connect({ Origin: ORIGIN, 'Sec-Fetch-Site': 'same-origin' }), / 101 /)
+      assert.match(parts.seen[0].headers.authorization[0], /^Bearer /)
+      for (const origin of ['https://evil.test', 'null']) {
+        assert.match(await connect({ Origin: origin }), / 403 /)
+        assert.equal(parts.seen.length, 0)
+      }
+      assert.match(await connect({}), / 403 /)
+    })
+
+    test('an outage of the store is 503 with Retry-After', time, async () => {
+      parts.store.isDown = true
+      let response
+      // The access token remains in use until it expires.
+      await until(async () => {
+        response = await alice.send('/', { headers: OPENED })
+        return response.status !== 200
+      })
+      parts.store.isDown = false
+      assert.equal(response.status, 503)
+      assert.ok(Number(response.headers.get('retry-after')) > 0)
+      await until(async () => (await alice.send('/', { headers: OPENED })).status === 200)
+    })
+
+    test('answers are never stored', time, async () => {
+      for (const visitor of [alice, stranger, alice]) {
+        const { got } = await send(visitor, '/same', { headers: OWN_PICTURE })
+        assert.equal(!!got, visitor === alice)
+      }
+    })
+  })
+}
