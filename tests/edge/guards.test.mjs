@@ -2,21 +2,14 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
 import { createConnection } from 'node:net'
 import { after, before, describe, test } from 'node:test'
-import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
-import { toNodeListener } from '../../pkg/dist/edge/node.js'
-import { newFolder } from '../support/edge/bundle.mjs'
-import { start } from '../support/edge/child.mjs'
-import { ORIGIN, publicClient, startPublicProvider } from '../support/edge/in_process.mjs'
-import { guardedSite, startNginx } from '../support/edge/nginx.mjs'
+import { SECRET, startGuardedSite } from '../support/edge/guarded.mjs'
+import { ORIGIN } from '../support/edge/in_process.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
-import { freePort, listen } from '../support/listen.mjs'
 import { until } from '../support/until.mjs'
 
 const time = { timeout: 60_000 }
-const SECRET = randomBytes(32).toString('hex')
 const HOST = new URL(ORIGIN).host
 const FORGED = {
   authorization: 'Bearer forged',
@@ -30,103 +23,6 @@ const FORGED = {
   'x-forwarded-proto': 'http',
 }
 
-/** Starts the handler with its two ports, and the site, which notes its requests. */
-async function startParts() {
-  const provider = await startPublicProvider({ accessTokenSeconds: 3 })
-  const seen = []
-  const site = await listen({
-    async handler(request, response) {
-      let body = ''
-      for await (const piece of request) body += piece
-      seen.push({ method: request.method, url: request.url, headers: request.headersDistinct, body })
-      response.setHeader('cache-control', 'max-age=60')
-      response.end('the site')
-    },
-    upgrade(request, socket) {
-      seen.push({ method: request.method, url: request.url, headers: request.headersDistinct })
-      socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
-    },
-  })
-  const [store, memory] = [{ isDown: false }, inIsolate()(undefined)]
-  const whileUp =
-    (method) =>
-    async (...args) => {
-      if (store.isDown) throw new Error('the store is down')
-      return memory[method](...args)
-    }
-  const methods = ['read', 'swap', 'wait'].map((method) => [method, whileUp(method)])
-  const handler = createTokenHandler({
-    ...publicClient(provider),
-    session: { storage: 'in-store', recheck: 0 },
-    coordinator: () => Object.fromEntries(methods),
-    log: () => {},
-    guards: { site: { secret: SECRET, identity: { 'X-User': 'sub', 'X-User-Email': 'email' } } },
-  })
-  const own = await listen({ handler: toNodeListener(handler) })
-  /** The bytes of bodies that arrive at the port for checks. */
-  const bodies = []
-  const answer = toNodeListener(handler.check)
-  const check = await listen({
-    handler(request, response) {
-      request.on('data', (piece) => bodies.push(piece.length))
-      answer(request, response)
-    },
-  })
-  return {
-    provider,
-    seen,
-    bodies,
-    store,
-    ports: { site: site.port, handler: own.port, check: check.port },
-    async close() {
-      await Promise.all([site, own, check, provider].map((one) => one.close()))
-    },
-  }
-}
-
-const PROXIES = {
-  async nginx({ site, handler, check }, listens) {
-    const file = await guardedSite('nginx', {
-      '127.0.0.1:8081': `127.0.0.1:${handler}`,
-      '127.0.0.1:4181': `127.0.0.1:${check}`,
-      '127.0.0.1:3000': `127.0.0.1:${site}`,
-      'listen 443 ssl;': `listen 127.0.0.1:${listens};`,
-      'the value of CHECK_SECRET': SECRET,
-      // TLS ends in front of this nginx.
-      'X-Forwarded-Proto $scheme': 'X-Forwarded-Proto https',
-      'X-Forwarded-Host $host': `X-Forwarded-Host ${HOST}`,
-    })
-    return startNginx(file)
-  },
-  async Caddy({ site, handler, check }, listens) {
-    const file = await guardedSite('text', {
-      '127.0.0.1:8081': `127.0.0.1:${handler}`,
-      '127.0.0.1:4181': `127.0.0.1:${check}`,
-      '127.0.0.1:3000': `127.0.0.1:${site}`,
-      'app.example.com {': `http://:${listens} {\n  bind 127.0.0.1`,
-      '      uri /site': `      uri /site\n      header_up X-Forwarded-Proto https\n      header_up X-Forwarded-Host ${HOST}`,
-    })
-    const folder = await newFolder()
-    await writeFile(`${folder.path}/Caddyfile`, `{\n  admin off\n  auto_https off\n}\n${file}`)
-    const server = start(
-      process.env.CADDY_PATH,
-      ['run', '--config', `${folder.path}/Caddyfile`, '--adapter', 'caddyfile'],
-      {
-        env: { PATH: process.env.PATH, HOME: folder.path, CHECK_SECRET: SECRET },
-        cwd: folder.path,
-        endBy: 'SIGTERM',
-      },
-    )
-    server.firstLine.catch(() => {})
-    return {
-      async stop() {
-        await server.stop()
-        await folder.remove()
-      },
-    }
-  },
-}
-
 const WINDOW = { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', accept: 'text/html' }
 const OPENED = { ...WINDOW, 'sec-fetch-site': 'cross-site' }
 const OWN_PICTURE = {
@@ -135,30 +31,29 @@ const OWN_PICTURE = {
   'sec-fetch-dest': 'image',
 }
 
-// Caddy is not among the programs that the usual tests install. `cargo xtask test guards` builds it.
-const proxies = Object.entries(PROXIES).filter(([name]) => name === 'nginx' || process.env.CADDY_PATH)
+/** The site, whose responses could be stored for a minute. */
+const site = {
+  handler(request, response) {
+    response.setHeader('cache-control', 'max-age=60')
+    response.end('the site')
+  },
+  upgrade(request, socket) {
+    socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
+  },
+  origin: ORIGIN,
+}
 
-for (const [name, startProxy] of proxies) {
+// Caddy is not among the programs that the usual tests install: CONTRIBUTING.md says how to run its tests.
+for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
   describe(`behind ${name}`, { timeout: 120_000 }, () => {
-    let parts, proxy, place, alice, stranger
+    let parts, place, alice, stranger
     before(async () => {
-      parts = await startParts()
-      const port = await freePort()
-      proxy = await startProxy(parts.ports, port)
-      place = { origin: ORIGIN, urls: [`http://127.0.0.1:${port}`] }
-      await until(() =>
-        fetch(`${place.urls[0]}/auth/health/ready`).then(
-          ({ ok }) => ok,
-          () => false,
-        ),
-      )
+      parts = await startGuardedSite(name, site)
+      place = { origin: ORIGIN, urls: [parts.url] }
       ;[alice, stranger] = [new Visitor(place), new Visitor(place)]
       await alice.signIn()
     }, time)
-    after(async () => {
-      await proxy?.stop()
-      await parts?.close()
-    })
+    after(() => parts?.close())
     /** Sends a request, and resolves with its response and the request that the site got. */
     const send = async (visitor, path, options) => {
       parts.seen.length = 0
