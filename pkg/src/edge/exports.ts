@@ -1,5 +1,13 @@
 /** The exports of `strongroom/edge` on every platform. */
-export type { ClientAuth, FromEnv, Guard, Route, SessionBinding, SessionEnd, TokenHandlerConfig } from './config.js'
+export type {
+  ClientAuth,
+  FromEnv,
+  Guard,
+  Route,
+  SessionBinding,
+  SessionEnd,
+  TokenHandlerConfig,
+} from './config.js'
 export type { Coordinator, CoordinatorSource, Entry, Reading } from './coordinators/coordinator.js'
 export { denoKv, type DenoKv } from './coordinators/deno-kv.js'
 export { durableObject, StrongroomSessions } from './coordinators/durable-object.js'
