@@ -73,6 +73,7 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
       assert.equal(got.headers['x-user-email'], undefined, 'the ID token has no email')
     })
 
+    // claim: handler-75
     test('headers that the client forges do not reach the site or the check', time, async () => {
       const { status, got } = await send(alice, '/', { headers: { ...OPENED, ...FORGED } })
       assert.equal(status, 200)
@@ -110,6 +111,7 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
       assert.equal(await response.text(), 'the site')
     })
 
+    // claim: handler-75
     test('another site reaches no resource and changes nothing', time, async () => {
       for (const [path, options] of [
         ['/logo.png', { headers: { ...OWN_PICTURE, 'sec-fetch-site': 'cross-site' } }],
@@ -203,6 +205,7 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
       await until(async () => (await alice.send('/', { headers: OPENED })).status === 200)
     })
 
+    // claim: handler-75
     test('answers are never stored', time, async () => {
       for (const visitor of [alice, stranger, alice]) {
         const { got } = await send(visitor, '/same', { headers: OWN_PICTURE })

@@ -77,6 +77,7 @@ test('a socket outlives its token', time, async () => {
   assert.equal(echo, 'still there')
 })
 
+// claim: handler-75
 test('a page of another origin only opens pages', time, async () => {
   const attacker = await page.context().newPage()
   await attacker.goto(elsewhere.origin)

@@ -80,6 +80,7 @@ fn picture(host: &Host) -> Request {
     }
 }
 
+// claim: handler-75
 #[test]
 fn signed_in_user_gets_the_token_and_the_sites_own_cookies() {
     let mut host = host();
@@ -108,6 +109,7 @@ fn expired_token_is_refreshed_first() {
     );
 }
 
+// claim: handler-75
 #[test]
 fn every_identity_header_is_there() {
     let identity = json!({ "X-Sub": "sub", "Remote-Name": "name", "X-Groups": "groups", "X-Age": "age",
@@ -200,6 +202,7 @@ fn only_an_opened_page_is_sent_to_the_login() {
     }
 }
 
+// claim: handler-75
 #[test]
 fn only_the_apps_own_pages_read_resources() {
     type Change = fn(&mut Request);
@@ -315,6 +318,7 @@ fn only_the_apps_own_pages_read_resources() {
     }
 }
 
+// claim: handler-75
 #[test]
 fn only_the_apps_own_pages_change_something() {
     type Change = fn(&mut Request);
@@ -394,6 +398,7 @@ fn only_the_apps_own_pages_change_something() {
     }
 }
 
+// claim: handler-75
 #[test]
 fn socket_needs_the_own_origin() {
     for (origin, site, status) in [
@@ -424,6 +429,7 @@ fn socket_needs_the_own_origin() {
     }
 }
 
+// claim: handler-75
 #[test]
 fn check_needs_the_guards_secret() {
     for (address, secret) in [
