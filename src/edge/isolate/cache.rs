@@ -177,7 +177,8 @@ struct Flight {
 /// The cache, sorted by session ID.
 #[derive(Default)]
 pub(crate) struct SessionCache {
-    sessions: Vec<(String, CachedSession)>,
+    /// Boxed, since each insertion moves those behind it.
+    sessions: Vec<(String, Box<CachedSession>)>,
     flights: Vec<Flight>,
     coordinator_failed: Option<Instant>,
     /// True if a request gave up waiting for a read, and the coordinator has not responded since.
@@ -194,7 +195,7 @@ impl SessionCache {
 
     pub(crate) fn get(&self, sid: &str) -> Option<&CachedSession> {
         let place = self.place(sid).ok()?;
-        self.sessions.get(place).map(|(_, cached)| cached)
+        self.sessions.get(place).map(|(_, cached)| &**cached)
     }
 
     /// Returns true if a session leaves attempts to other ones, because its refresh has failed lately.
@@ -213,7 +214,9 @@ impl SessionCache {
     /// Returns the cached state of a session for changes, if there is one.
     pub(crate) fn get_mut(&mut self, sid: &str) -> Option<&mut CachedSession> {
         let place = self.place(sid).ok()?;
-        self.sessions.get_mut(place).map(|(_, cached)| cached)
+        self.sessions
+            .get_mut(place)
+            .map(|(_, cached)| &mut **cached)
     }
 
     /// Returns the cached state of a session for changes, and creates it if needed.
@@ -226,7 +229,7 @@ impl SessionCache {
                 }
                 let place = self.place(sid).unwrap_or_else(|place| place);
                 self.sessions
-                    .insert(place, (sid.to_owned(), CachedSession::default()));
+                    .insert(place, (sid.to_owned(), Box::default()));
                 place
             }
         };
