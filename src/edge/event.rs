@@ -78,7 +78,7 @@ named! {
         Error = "error",
         /// Everything else, such as a fault of one request, session or API.
         Warn = "warn",
-        /// An outage is over, or an order has ended sessions.
+        /// An outage is over, the provider accepts the client again, or an order has ended sessions.
         Info = "info",
     }
 }

@@ -1,6 +1,7 @@
 //! The state that the tasks of an isolate share.
 
 pub(super) mod cache;
+pub(super) mod client_refusal;
 pub(super) mod clock;
 pub(super) mod lateness;
 pub(super) mod opened;
@@ -18,6 +19,7 @@ use crate::config::Config;
 use crate::event::{About, Event, Happened, Observation, Server};
 use crate::io::FlightId;
 use crate::isolate::cache::SessionCache;
+use crate::isolate::client_refusal::ClientRefusal;
 use crate::isolate::clock::Clocks;
 use crate::isolate::lateness::{Excuse, Lateness};
 use crate::isolate::opened::Opened;
@@ -164,6 +166,7 @@ pub(super) struct Isolate {
     pub(super) provider_nonces: RefCell<Nonces>,
     pub(super) upstream_nonces: RefCell<Nonces>,
     pub(super) session_cache: RefCell<SessionCache>,
+    pub(super) client_refusal: ClientRefusal,
     pub(super) clock: Clocks,
     pub(super) lateness: Lateness,
     pub(super) coordinator_excuse: Excuse,
@@ -206,6 +209,7 @@ impl Isolate {
             provider_nonces: RefCell::default(),
             upstream_nonces: RefCell::default(),
             session_cache: RefCell::default(),
+            client_refusal: ClientRefusal::default(),
             clock: Clocks::default(),
             lateness: Lateness::default(),
             coordinator_excuse: Excuse::default(),

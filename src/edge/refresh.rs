@@ -22,7 +22,7 @@ use crate::provider::documents;
 use crate::provider::tokens;
 use crate::provider::verification;
 use crate::refresh::status::SessionResult;
-use crate::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
+use crate::refusal::{RETRY_AFTER, Refusal};
 use crate::session::Session;
 use crate::session::record::{LEASE, Record, Stored};
 use crate::store::coordinator::{self, Unreachable};
@@ -317,7 +317,7 @@ async fn rotate(task: &Task, session: &Rc<Session>, brings_tokens: &Cell<bool>) 
         }
         // control: interaction_required_keeps_session
         RefreshOutcome::InteractionRequired(_) => Err(Refusal::Interaction),
-        RefreshOutcome::Misconfigured(code) => Err(client_rejected(task, &code)),
+        RefreshOutcome::Misconfigured(code) => Err(client_rejected(task, session, &code)),
         RefreshOutcome::Wait(status, time) => Err(told_to_wait(task, session, status, time)),
         RefreshOutcome::Unexplained(why) => Err(suspected(task, &why)),
         RefreshOutcome::NotOAuth(why) if attempts::is_suspected(task, session) => {
@@ -345,15 +345,18 @@ fn suspected(task: &Task, why: &str) -> Refusal {
 }
 
 /// Reports that the provider rejected the client. The session is kept.
-fn client_rejected(task: &Task, code: &str) -> Refusal {
+fn client_rejected(task: &Task, session: &Rc<Session>, code: &str) -> Refusal {
     let line = [
         msg!(
             "the provider refuses this client, so this process can refresh no session; check client.id and client.auth; sessions are kept: "
         ),
         code,
     ];
-    task.fault_seldom(Seldom::Client, &line.concat());
-    Refusal::Later(refresh_policy::client_rejected(code), OPERATOR_RETRY_AFTER)
+    if task.fault_seldom(Seldom::Client, &line.concat()) {
+        task.isolate().client_refusal.was_logged();
+    }
+    let error = refresh_policy::client_rejected(code);
+    Refusal::Later(error, attempts::until_next(task, session))
 }
 
 /// Reports that the provider asked to wait. The session is kept.

@@ -307,30 +307,6 @@ fn unusable_client_key_is_reported_to_operator() {
 }
 
 #[test]
-fn rejected_client_keeps_sessions_and_retries_each_minute() {
-    let mut host = Host::signed_in();
-    host.pass(595);
-    // The access token is due for a refresh, but still valid.
-    for _ in 0..5 {
-        let body = r#"{"error":"invalid_client"}"#;
-        host.provider
-            .replies
-            .push_back(("/token", Some(reply(401, body))));
-    }
-    for _ in 0..3 {
-        assert_eq!(host.call("GET", "/api/orders").status(), 200);
-    }
-    assert_eq!(host.faults(), [Code::ClientRejected]);
-    host.pass(5);
-    let answered = host.call("GET", "/api/orders");
-    assert_eq!(
-        (answered.status(), &*answered.code()),
-        (503, "client_rejected")
-    );
-    assert_eq!(host.provider.sent_to("/token").len(), 2);
-}
-
-#[test]
 fn client_credentials_go_only_to_token_and_revocation_endpoints() {
     let mut host = Host::new();
     through_all(&mut host);

@@ -61,6 +61,7 @@ mod provider;
 mod provider_keys;
 mod proxy;
 mod refresh_expiry;
+mod refused_client;
 mod refused_token;
 mod request_headers;
 mod request_ids;

@@ -7,7 +7,8 @@ export type * from '../generated/events.js'
 export interface LogEntry {
   /**
    * `error`: the provider or the coordinator is down, the provider refuses the client, or the configuration or the handler
-   * is at fault. `warn`: everything else. `info`: an outage is over, or `handler.end()` has ended sessions.
+   * is at fault. `warn`: everything else. `info`: an outage is over, the provider accepts the client again, or
+   * `handler.end()` has ended sessions.
    */
   level: 'error' | 'warn' | 'info'
   /** A code of docs/errors.md. */

@@ -246,6 +246,7 @@ async fn finish_login(
     let requested = task.now().wall;
     let granted = match complete(context, &metadata, authorization, pending, key.as_ref()).await {
         Ok(granted) => *granted,
+        // A refused client pauses no refreshes here: the code may be one of another client, which anybody can send.
         Err(failed) => {
             if let Some(description) = &failed.description {
                 requests::log_provider_says(task, description);
@@ -259,6 +260,7 @@ async fn finish_login(
             return Err(failed.error);
         }
     };
+    task.client_accepted();
     report(task, &granted);
     let Granted { tokens, user, .. } = granted;
     let identifiers = match order::identifiers(task, &user).await {

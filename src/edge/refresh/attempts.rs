@@ -1,7 +1,8 @@
 //! The rules for attempts to refresh a session: when this isolate may try, and what it learns from each attempt.
 //!
 //! A failed attempt delays the next attempt for the session, and may show that the provider is down for all sessions. The
-//! isolate keeps this knowledge in memory: `isolate/cache.rs` for each session, and `isolate/outage.rs` for the provider.
+//! isolate keeps this knowledge in memory: `isolate/cache.rs` for each session, and `isolate/outage.rs` and
+//! `isolate/client_refusal.rs` for the provider.
 
 use alloc::rc::Rc;
 use rules::prelude::*;
@@ -18,6 +19,9 @@ use rules::oauth::refresh_policy::{RefreshOutcome, Schedule};
 /// After the first failure of a session's refresh, the next attempt may start after this time. A request waits for an
 /// attempt that may start within this time.
 pub(super) const SOON: Millis = Millis::from_secs(1);
+
+/// The error message for a refresh that is not tried because the provider has refused the client.
+const CLIENT_REFUSED: &str = msg!("the provider refused this client a moment ago");
 
 /// The error message for a refresh that this isolate gave up because it lost the lease.
 pub(super) const LEASE_LOST: &str = msg!("another isolate took over the refresh");
@@ -45,23 +49,33 @@ pub(super) fn may_begin(task: &Task, session: &Rc<Session>) -> Result<(), (Refus
                 msg!("the last refresh failed a moment ago"),
             ),
             Some(Code::InteractionRequired) => return Err((Refusal::Interaction, Millis::MAX)),
-            Some(code) => (code, msg!("the provider refused this client a moment ago")),
+            Some(code) => (code, CLIENT_REFUSED),
         };
         return Err((Refusal::Later(Error::new(code, why), left), left));
+    }
+    let refused = &task.isolate().client_refusal;
+    let left = refused.left(&now);
+    if left > Millis::ZERO {
+        let error = Error::new(Code::ClientRejected, CLIENT_REFUSED);
+        return Err((Refusal::Later(error, left), left));
     }
     let yields = cache.yields(&session.sid, &now);
     cache.outage.probe(&now, yields).map_err(|left| {
         let why = msg!("the provider does not respond; another request is trying it");
         let error = Error::new(Code::ProviderUnavailable, why);
         (Refusal::Later(error, left), left)
-    })
+    })?;
+    refused.tries(&now);
+    Ok(())
 }
 
 /// Returns the time until this session may be refreshed after a failed attempt.
 pub(super) fn until_next(task: &Task, session: &Rc<Session>) -> Millis {
     let cache = task.isolate().session_cache.borrow();
+    let now = task.now();
+    let of_all = task.isolate().client_refusal.left(&now);
     match cache.get(&session.sid) {
-        Some(_) => cache.until_attempt(&session.sid, &task.now()),
+        Some(_) => cache.until_attempt(&session.sid, &now).max(of_all),
         None => RETRY_AFTER,
     }
 }
@@ -76,6 +90,9 @@ pub(super) fn is_suspected(task: &Task, session: &Session) -> bool {
 /// Returns the reason why a failed request to the provider must not be repeated now, if there is one.
 pub(super) fn reason_to_stop(task: &Task) -> Option<&'static str> {
     let now = task.now();
+    if task.isolate().client_refusal.left(&now) > Millis::ZERO {
+        return Some(CLIENT_REFUSED);
+    }
     let outage = &mut task.isolate().session_cache.borrow_mut().outage;
     if outage.must_wait(&now) {
         return Some(msg!("the provider asked to wait"));
@@ -94,11 +111,19 @@ pub(super) fn record(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcom
     // Another isolate has refreshed the session, so responses to earlier generations no longer count.
     if cached.generation < session.generation {
         cached.schedule.reset();
+        cached.refused = None;
     }
     // A rotated refresh token begins a generation, to which the wait before the next attempt belongs.
     let is_rotated = matches!(outcome, RefreshOutcome::Rotated(..));
     cached.generation = session.generation.saturating_add(is_rotated.into());
-    cached.refused = schedule_next(&mut cached.schedule, outcome, &now, jitter);
+    let refusal = &task.isolate().client_refusal;
+    let was_refused = cached.refused == Some(Code::ClientRejected);
+    // A session that is refused again, although the client has been accepted since, is alone with that.
+    let pauses_all = outcome.refuses_client() && (refusal.is_active() || !was_refused);
+    cached.refused = match pauses_all {
+        true => Some(Code::ClientRejected),
+        false => schedule_next(&mut cached.schedule, outcome, &now, jitter),
+    };
     // A lost lease says nothing about the provider.
     if matches!(outcome, RefreshOutcome::Transient(why) if why == LEASE_LOST) {
         return;
@@ -107,6 +132,11 @@ pub(super) fn record(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcom
         cached.failed = Some(now);
     }
     drop(cache);
+    if pauses_all {
+        refusal.begin(&now);
+    } else if outcome.tokens().is_some() {
+        task.client_accepted();
+    }
     task.change_outage(&failure(outcome), |outage| match outcome {
         RefreshOutcome::Transient(_) | RefreshOutcome::Opaque => {
             outage.failed(&session.sid, &now, jitter);

@@ -35,10 +35,10 @@ impl Task {
         self.log(Level::Info, code, message);
     }
 
-    /// Reports a fault at most once a minute.
-    pub(crate) fn fault_seldom(&self, fault: Seldom, message: &str) {
+    /// Reports a fault at most once a minute. Returns true if it was reported.
+    pub(crate) fn fault_seldom(&self, fault: Seldom, message: &str) -> bool {
         let code = Isolate::code_of(fault);
-        self.report_seldom(&self.own_time(), fault, code, message);
+        self.report_seldom(&self.own_time(), fault, code, message)
     }
 
     /// Reports an error at most once a minute for each code.
@@ -47,12 +47,13 @@ impl Task {
     }
 
     /// Reports a fault with the number of times since the last report, unless that was less than a minute ago.
-    fn report_seldom(&self, now: &Instant, fault: Seldom, code: Code, message: &str) {
+    fn report_seldom(&self, now: &Instant, fault: Seldom, code: Code, message: &str) -> bool {
         let Some(unreported) = self.isolate().count_seldom(now, fault, code) else {
-            return;
+            return false;
         };
         if unreported == 0 {
-            return self.fault_of(code, &[message]);
+            self.fault_of(code, &[message]);
+            return true;
         }
         let joint = msg!("; more since the last report: ");
         self.log(
@@ -60,6 +61,7 @@ impl Task {
             code,
             &[message, &self.cause(), joint, &digits(unreported)],
         );
+        true
     }
 
     fn log(&self, level: Level, code: Code, message: &[&str]) {
@@ -110,6 +112,14 @@ impl Task {
         if !self.isolate().outage_of(Server::Provider).is_down() {
             let cause = named(&self.provider_result().cause);
             self.fault_seldom(Seldom::Refresh, &[why, &cause].concat());
+        }
+    }
+
+    /// Ends the pause of refreshes of a refused client: the provider has issued tokens to it.
+    pub(crate) fn client_accepted(&self) {
+        if self.isolate().client_refusal.end() {
+            let message = msg!("the provider accepts this client again");
+            self.inform(Code::ClientRejected, &[message]);
         }
     }
 

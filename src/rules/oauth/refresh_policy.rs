@@ -91,6 +91,13 @@ impl RefreshOutcome {
         matches!(self, Self::Transient(_) | Self::Opaque)
     }
 
+    /// Returns true if the provider refuses the client itself, so that it probably refuses every refresh. Some providers
+    /// refuse a wrong secret with `unauthorized_client`.
+    #[must_use]
+    pub fn refuses_client(&self) -> bool {
+        matches!(self, Self::Misconfigured(code) if matches!(&**code, "invalid_client" | "unauthorized_client"))
+    }
+
     /// Returns the error that describes the response, if the provider rejected the client or its request, or if only the
     /// response's refresh token is usable.
     #[must_use]

@@ -1,0 +1,68 @@
+//! The provider's refusal of this client (`invalid_client`), as one isolate sees it: for example, the secret has expired.
+//!
+//! Then every session's refresh is refused, and some providers lock a client that fails again and again. So the isolate
+//! tries only one refresh every five seconds, for any session. Other requests that need a refresh are told when to try
+//! again. The first tokens that the provider issues to this client end the pause for all sessions.
+
+use core::cell::Cell;
+
+use rules::base::clock::{Instant, Millis};
+
+/// The time from one attempt to the next.
+const INTERVAL: Millis = Millis::from_secs(5);
+
+/// The refusal, if the provider's last answer about this client was one.
+#[derive(Default)]
+pub(crate) struct ClientRefusal(Cell<Option<Refused>>);
+
+#[derive(Clone, Copy)]
+struct Refused {
+    /// The time of the last attempt or refusal.
+    tried: Instant,
+    /// True if a line of the log says so.
+    is_logged: bool,
+}
+
+impl ClientRefusal {
+    /// Returns true if the provider has refused the client, and has issued no tokens since.
+    pub(crate) fn is_active(&self) -> bool {
+        self.0.get().is_some()
+    }
+
+    /// Returns the time until a request may try its refresh.
+    pub(crate) fn left(&self, now: &Instant) -> Millis {
+        let refused = self.0.get();
+        refused.map_or(Millis::ZERO, |Refused { tried, .. }| {
+            INTERVAL.saturating_sub(tried.elapsed(now))
+        })
+    }
+
+    /// Notes that the provider has refused the client.
+    pub(crate) fn begin(&self, now: &Instant) {
+        let is_logged = self.0.get().is_some_and(|refused| refused.is_logged);
+        self.0.set(Some(Refused {
+            tried: *now,
+            is_logged,
+        }));
+    }
+
+    /// Notes that a request tries its refresh.
+    pub(crate) fn tries(&self, now: &Instant) {
+        if self.is_active() {
+            self.begin(now);
+        }
+    }
+
+    /// Notes that the log has a line about the refusal.
+    pub(crate) fn was_logged(&self) {
+        self.0.set(self.0.get().map(|refused| Refused {
+            is_logged: true,
+            ..refused
+        }));
+    }
+
+    /// Ends the refusal: the provider has issued tokens to the client. Returns true if the log has a line about it.
+    pub(crate) fn end(&self) -> bool {
+        self.0.take().is_some_and(|refused| refused.is_logged)
+    }
+}
