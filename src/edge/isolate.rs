@@ -4,6 +4,7 @@ pub(super) mod cache;
 pub(super) mod client_refusal;
 pub(super) mod clock;
 pub(super) mod lateness;
+pub(super) mod lost_logins;
 pub(super) mod opened;
 pub(super) mod outage;
 pub(super) mod outage_report;
@@ -22,6 +23,7 @@ use crate::isolate::cache::SessionCache;
 use crate::isolate::client_refusal::ClientRefusal;
 use crate::isolate::clock::Clocks;
 use crate::isolate::lateness::{Excuse, Lateness};
+use crate::isolate::lost_logins::LostLogins;
 use crate::isolate::opened::Opened;
 use crate::isolate::outage_report::{A_MINUTE, OutageReport};
 use crate::isolate::provider::Provider;
@@ -167,6 +169,7 @@ pub(super) struct Isolate {
     pub(super) upstream_nonces: RefCell<Nonces>,
     pub(super) session_cache: RefCell<SessionCache>,
     pub(super) client_refusal: ClientRefusal,
+    pub(super) lost_logins: LostLogins,
     pub(super) clock: Clocks,
     pub(super) lateness: Lateness,
     pub(super) coordinator_excuse: Excuse,
@@ -210,6 +213,7 @@ impl Isolate {
             upstream_nonces: RefCell::default(),
             session_cache: RefCell::default(),
             client_refusal: ClientRefusal::default(),
+            lost_logins: LostLogins::default(),
             clock: Clocks::default(),
             lateness: Lateness::default(),
             coordinator_excuse: Excuse::default(),

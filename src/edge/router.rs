@@ -9,11 +9,11 @@ use crate::endpoints::back_channel_logout;
 use crate::endpoints::bind;
 use crate::endpoints::callback;
 use crate::endpoints::client_config;
+use crate::endpoints::login;
 use crate::endpoints::login_elsewhere;
 use crate::endpoints::logout;
 use crate::endpoints::session_view;
 use crate::endpoints::sessions;
-use crate::event::Happened;
 use crate::io::{OwnResponse, Request, Response};
 use crate::isolate::Seldom;
 use crate::marker;
@@ -81,23 +81,16 @@ fn warn_of_test_key(context: &RequestContext) {
     }
 }
 
-/// Emits an event for the observer about a login that was redirected to the provider, or failed.
+/// Emits an event for the observer about a login that failed before it was redirected to the provider.
 fn observe_login(context: &RequestContext, response: &Response) {
     let task = &context.task;
     let endpoint = context.url.path().strip_prefix(task.config().base.as_str());
-    let (Some("/login"), Response::Own(own)) = (endpoint, response) else {
-        return;
-    };
-    // These requests begin no login.
-    let is_other = matches!(
-        own.code,
-        Some(Code::CrossSiteRequest | Code::MethodNotAllowed)
-    );
-    if own.status == 303 || own.code.is_some() && !is_other {
-        task.observe(Happened::Login {
-            code: own.code,
-            duration: task.arrived().elapsed(&task.now()),
-        });
+    if let (Some("/login"), Response::Own(OwnResponse { code, .. })) = (endpoint, response)
+        && code.is_some()
+        // These requests begin no login.
+        && !matches!(code, Some(Code::CrossSiteRequest | Code::MethodNotAllowed))
+    {
+        login::observe(task, *code);
     }
 }
 
@@ -113,6 +106,9 @@ async fn route(context: &RequestContext) -> Response {
     let Some(endpoint) = own.and_then(|rest| rest.strip_prefix('/')) else {
         return proxy::handle(context).await;
     };
+    if endpoint == "callback" {
+        context.task.isolate().lost_logins.come_back();
+    }
     let method = context.request.method.as_str();
     let is_navigation = csrf::is_navigation(&context.request);
     let response = match (endpoint, method) {

@@ -300,6 +300,17 @@ fn requests_that_begin_no_login_are_no_login_events() {
     assert!(!all.iter().any(is_login), "{all:?}");
 }
 
+/// Another site, such as the provider's portal, leads to the login.
+#[test]
+fn link_to_the_login_of_a_signed_in_user_is_no_login_event() {
+    let mut host = Host::signed_in();
+    observed(&mut host);
+    let url = ["/auth/login?iss=", provider::ISSUER].concat();
+    let answered = host.go(&url, Source::App).own();
+    assert_eq!(crate::host::location(&answered), "/");
+    assert!(happened(&mut host).is_empty());
+}
+
 #[test]
 fn login_that_is_repeated_on_a_page_is_one_event() {
     let mut host =

@@ -48,6 +48,7 @@ mod login_host;
 mod logout;
 mod logout_tokens_random;
 mod logs;
+mod lost_logins;
 mod mark;
 mod media;
 mod navigation;

@@ -6,6 +6,7 @@
 use rules::prelude::*;
 
 use crate::config::ClientAuth;
+use crate::event::Happened;
 use crate::io::OwnResponse;
 use crate::isolate::Seldom;
 use crate::lines::{LineReader, LineWriter};
@@ -19,7 +20,7 @@ use crate::request::RequestContext;
 use crate::response;
 use crate::session::cookies::{CookieValue, fits};
 use crate::store::{coordinator, seal};
-use crate::task::boxed;
+use crate::task::{Task, boxed};
 use rules::Secret;
 use rules::base::error::{Code, Error, Result};
 use rules::codec::form::{self, Form};
@@ -229,7 +230,20 @@ pub(crate) async fn begin(
     response.cookies = jar.make_room(&cookies, (key, &sealed), MOST - 1);
     let cookie = jar.set_login(key, &sealed, authorization_request::LIFETIME);
     response.cookies.push(cookie);
+    observe(task, None);
+    if task.isolate().lost_logins.begin(&task.now()) {
+        let message = msg!(
+            "more than 20 logins have begun in ten minutes or longer, and none has come back from the provider: check the redirect URI that is registered there"
+        );
+        task.fault_of(Code::LoginFailed, &[message]);
+    }
     Ok(response)
+}
+
+/// Emits an event for the observer about a login that was redirected to the provider, or failed before that.
+pub(crate) fn observe(task: &Task, code: Option<Code>) {
+    let duration = task.arrived().elapsed(&task.now());
+    task.observe(Happened::Login { code, duration });
 }
 
 /// Returns true if a path of the app belongs to a route that windows may open.

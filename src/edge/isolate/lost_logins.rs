@@ -1,0 +1,47 @@
+//! Logins that begin at an isolate and do not come back from the provider, as with a redirect URI that it does not know.
+
+use core::cell::Cell;
+
+use rules::base::clock::{Instant, Millis};
+
+/// The least number of logins that is worth a line of the log.
+const MANY: u32 = 20;
+
+/// The least time since the first of them.
+const LONG: Millis = Millis::from_secs(600);
+
+/// The shortest time between two lines.
+const AN_HOUR: Millis = Millis::from_secs(3600);
+
+/// The logins that have begun since one came back.
+#[derive(Default)]
+pub(crate) struct LostLogins {
+    count: Cell<u32>,
+    /// The begin of the first one.
+    since: Cell<Instant>,
+    reported: Cell<Option<Instant>>,
+}
+
+impl LostLogins {
+    /// Counts a login that begins. Returns true if the caller must log a line.
+    pub(crate) fn begin(&self, now: &Instant) -> bool {
+        if self.count.get() == 0 {
+            self.since.set(*now);
+        }
+        self.count.set(self.count.get().saturating_add(1));
+        let is_new = self
+            .reported
+            .get()
+            .is_none_or(|at| at.elapsed(now) >= AN_HOUR);
+        let is_due = self.count.get() > MANY && self.since.get().elapsed(now) >= LONG && is_new;
+        if is_due {
+            self.reported.set(Some(*now));
+        }
+        is_due
+    }
+
+    /// Notes that a login came back, whatever the provider's response says.
+    pub(crate) fn come_back(&self) {
+        self.count.set(0);
+    }
+}
