@@ -231,6 +231,13 @@ events! {
         /// The number of requests that were refused because of the outage.
         count: u64,
     } = "outage_ended" of Isolate;
+    /// This machine's clock differs from a server's by five seconds or more. At most one event an hour.
+    ClockDiffers {
+        /// The server.
+        server: Server,
+        /// The difference in seconds. The log says which clock is ahead.
+        seconds: u64,
+    } = "clock_differs" of Isolate;
     /// A browser asked for another bound cookie (`session.bind`).
     Renewal {
         /// The result.

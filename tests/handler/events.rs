@@ -242,6 +242,26 @@ fn outage_of_the_coordinator_begins_and_ends() {
 }
 
 #[test]
+fn clock_that_differs_is_one_event_an_hour() {
+    let mut host = Host::new();
+    for _ in 0..90 {
+        let back = host.come_back("/auth/login");
+        let mut refused = provider::json(400, r#"{"error":"invalid_grant"}"#);
+        refused.date = Some(host.now.wall - 7_500);
+        host.provider.replies.push_back(("/token", Some(refused)));
+        host.arrive(&back);
+        host.pass(60);
+    }
+    let mut all = happened(&mut host);
+    all.retain(|happened| matches!(happened, Happened::ClockDiffers { .. }));
+    let differs = Happened::ClockDiffers {
+        server: Server::Provider,
+        seconds: 7,
+    };
+    assert_eq!(all, [differs.clone(), differs]);
+}
+
+#[test]
 fn replaced_cookie_is_a_refused_copy() {
     let mut host = Host::signed_in();
     let copy = host.browser.get(COOKIE).unwrap().value.clone();

@@ -64,12 +64,16 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Observer {
     unit: '{outage}',
   })
   const outage = histogram('outage.duration', 'Time for which a server was down.', OUTAGE_BOUNDARIES)
+  const clocks = counter('clock.differs', '{report}', "Reports that this machine's clock differs, one an hour.")
   const renewals = counter('renewal', '{renewal}', 'Renewals of bound cookies.')
   const copies = counter('copy.refused', '{request}', 'Requests with a cookie that seems to be a copy.')
   // A counter that begins with its first event has no increase that an alert could see.
   for (const code of ['session_replayed', 'bound_cookie_missing']) copies.add(0, { [ERROR]: code })
   for (const reason of ['security', 'storage_lost']) ended.add(0, { 'strongroom.reason': reason })
-  for (const server of ['provider', 'coordinator']) outages.add(0, { 'strongroom.server': server })
+  for (const server of ['provider', 'coordinator']) {
+    outages.add(0, { 'strongroom.server': server })
+    clocks.add(0, { 'strongroom.server': server })
+  }
 
   /** Records a span that has ended. */
   const span = ({ type, time, session, requestId }: OfRequest, duration: number, attributes: Attributes) => {
@@ -119,6 +123,8 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Observer {
       case 'outage_ended':
         outages.add(-1, { 'strongroom.server': event.server })
         return outage.record(event.duration, { 'strongroom.server': event.server })
+      case 'clock_differs':
+        return clocks.add(1, { 'strongroom.server': event.server })
       case 'renewal':
         return renewals.add(1, { 'strongroom.result': event.result })
       case 'copy_refused':

@@ -8,7 +8,7 @@ use core::cell::Cell;
 
 use rules::base::clock::{Instant, Millis};
 
-/// The time from one attempt to the next.
+/// The time from one refresh to the next while the provider refuses the client.
 const INTERVAL: Millis = Millis::from_secs(5);
 
 /// The refusal, if the provider's last answer about this client was one.

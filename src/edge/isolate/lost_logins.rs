@@ -4,13 +4,13 @@ use core::cell::Cell;
 
 use rules::base::clock::{Instant, Millis};
 
-/// The least number of logins that is worth a line of the log.
+/// If more logins than this do not come back, the log has a line.
 const MANY: u32 = 20;
 
-/// The least time since the first of them.
+/// The log has no line before the first login that does not come back is this old.
 const LONG: Millis = Millis::from_secs(600);
 
-/// The shortest time between two lines.
+/// The shortest time between two lines about logins that do not come back.
 const AN_HOUR: Millis = Millis::from_secs(3600);
 
 /// The logins that have begun since one came back.

@@ -1,6 +1,7 @@
 //! Requests to the provider, and the client's authentication.
 
 use crate::config::{Audience, ClientAuth};
+use crate::event::Server;
 use crate::io::{Effect, Reply};
 use crate::isolate::Seldom;
 use crate::store::lease;
@@ -58,7 +59,7 @@ pub(crate) async fn send(
     };
     task.note_provider_result(reply.map(|reply| reply.status));
     if let Some(date) = reply.and_then(|reply| reply.date) {
-        task.compare_clocks(msg!("the provider's"), date, &began);
+        task.compare_clocks(Server::Provider, date, &began);
     }
     outcome
 }

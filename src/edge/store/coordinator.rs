@@ -114,7 +114,7 @@ fn learn_time(task: &Task, time: Option<UnixMillis>, asked: Instant) {
     let (clock, now) = (&task.isolate().clock, task.own_time());
     clock.learn(time, asked, now);
     if let Some(time) = time {
-        task.compare_clocks(msg!("the coordinator's"), time, &asked);
+        task.compare_clocks(Server::Coordinator, time, &asked);
     }
 }
 

@@ -242,9 +242,9 @@ impl Task {
         self.log(Level::Error, server.code(), &message);
     }
 
-    /// Reports to the operator, at most once an hour, if this machine's clock differs from another one, which showed `time` in the
+    /// Reports to the operator, at most once an hour, if this machine's clock differs from a server's, which showed `time` in the
     /// response to a request that was sent at `asked`.
-    pub(crate) fn compare_clocks(&self, whose: &str, time: UnixMillis, asked: &Instant) {
+    pub(crate) fn compare_clocks(&self, server: Server, time: UnixMillis, asked: &Instant) {
         let now = self.own_time();
         // A response that was read late seems to come from a clock that is behind.
         if self.isolate().lateness.was_since(asked) {
@@ -254,16 +254,18 @@ impl Task {
             return;
         };
         let side = match is_ahead {
-            true => msg!(" s ahead of "),
-            false => msg!(" s behind "),
+            true => msg!(" s ahead of the "),
+            false => msg!(" s behind the "),
         };
         let message = [
             msg!("this machine's clock is "),
             &digits(seconds),
             side,
-            whose,
+            server.as_str(),
+            "'s",
         ];
         self.fault_of(Code::ClockDiffers, &message);
+        self.observe(Happened::ClockDiffers { server, seconds });
     }
 }
 
