@@ -571,6 +571,11 @@ export class Host {
     this.#edge.note_lateness(at.monotonic, at.wall, lateness)
   }
 
+  /** Writes a line to the log about a late period of the process. */
+  warnOfLateness(message: string): void {
+    writeLine(this.#config, { level: 'warn', code: 'limit_exceeded', message })
+  }
+
   /** Returns what this isolate knows about its servers. */
   health(): Omit<HandlerHealth, 'isStarted'> {
     return JSON.parse(this.#edge.health())

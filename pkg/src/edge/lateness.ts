@@ -10,6 +10,12 @@ const TICK = 1000
 /** The milliseconds by which the timer of a process that has enough time may come late. */
 const SLACK = 100
 
+/** A late period with this many milliseconds is worth a line of the log. */
+const NOTABLE = 2000
+
+/** The milliseconds between two lines. */
+const A_MINUTE = 60_000
+
 /** The number of late periods that a handler learns when it starts. */
 const MOST = 32
 
@@ -47,6 +53,8 @@ let last: Clocks | undefined
 let freezes = false
 /** The number of requests in flight. */
 let inFlight = 0
+/** The time of the last line of the log, and the number of notable late periods since. */
+let [reported, unreported] = [-Infinity, 0]
 
 const clocks = (): Clocks => ({ monotonic: performance.now(), wall: Date.now() })
 
@@ -60,11 +68,30 @@ const noticeLateness = (): void => {
   last = at
   known.push({ lateness, at })
   if (known.length > MOST) known.shift()
+  let isLate = lateness >= NOTABLE
   for (const ref of hosts) {
     const host = ref.deref()
     if (!host || host.isBroken) hosts.delete(ref)
-    else host.noteLateness({ lateness, at })
+    else {
+      host.noteLateness({ lateness, at })
+      // One handler speaks for the process.
+      if (isLate) report(host, lateness, at)
+      isLate = false
+    }
   }
+}
+
+/** Reports a late period to the operator, at most once a minute. */
+const report = (host: Host, lateness: number, { monotonic }: Clocks): void => {
+  if (monotonic - reported < A_MINUTE) {
+    unreported++
+    return
+  }
+  const more = unreported ? `; more since the last report: ${unreported}` : ''
+  host.warnOfLateness(
+    `this process read no request for up to ${Math.ceil(lateness / 1000)} s: it was busy, starved of its processor or suspended, or its clock was set forward${more}`,
+  )
+  ;[reported, unreported] = [monotonic, 0]
 }
 
 /** Called before a request is read. Returns a function that is called when it is over. */

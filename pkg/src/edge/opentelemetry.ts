@@ -64,7 +64,11 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Observer {
     unit: '{outage}',
   })
   const outage = histogram('outage.duration', 'Time for which a server was down.', OUTAGE_BOUNDARIES)
-  const clocks = counter('clock.differs', '{report}', "Reports that this machine's clock differs, one an hour.")
+  const clocks = counter(
+    'clock.differs',
+    '{report}',
+    "Reports that this machine's clock differs, one an hour.",
+  )
   const renewals = counter('renewal', '{renewal}', 'Renewals of bound cookies.')
   const copies = counter('copy.refused', '{request}', 'Requests with a cookie that seems to be a copy.')
   // A counter that begins with its first event has no increase that an alert could see.

@@ -58,8 +58,8 @@ codes! {
     /// `on()` was passed the name of an unknown event.
     MessageInvalid = "message_invalid", "Check the options of the call, and use the same version of strongroom in page and worker.";
     /// A documented limit on size or number was exceeded. In the token handler's log also a warning: a session needs two
-    /// cookies, which proxies may refuse ([edge-operate.md](edge-operate.md#limits-of-headers)); or an error: a request was put
-    /// off because [the process stood still](edge-operate.md#a-process-that-stands-still), all handlers of `tenants()` are in
+    /// cookies, which proxies may refuse ([edge-operate.md](edge-operate.md#limits-of-headers)), or [the process stood
+    /// still](edge-operate.md#a-process-that-stands-still); or an error: a request was put off because of that, all handlers of `tenants()` are in
     /// use, or its `create` is too slow ([edge-tenants.md](edge-tenants.md#the-options)).
     LimitExceeded = "limit_exceeded", "If the message names no option, send less, or fewer at once; docs/errors.md#limits has the limits. In the handler's log: give the process more processor time, or fewer requests.";
     /// The request needs something that this version, the platform, the provider or the configuration does not support.
