@@ -193,22 +193,29 @@ impl Task {
 
     /// Has the host run `work` as a task of its own, because this request may end earlier. Returns the flight of that task,
     /// which has this name. The next effect of this task must be [`Effect::Sleep`].
-    pub(super) fn start_flight<F>(
-        &self,
-        name: &str,
-        work: impl FnOnce(Self) -> F + 'static,
-    ) -> FlightId
+    pub(super) fn start_flight<F>(&self, name: &str, work: impl FnOnce(Self) -> F) -> FlightId
     where
         F: Future<Output = ()> + 'static,
     {
         let part = self.split();
+        let work = boxed(work(part.clone()));
+        self.start_part(part, name, work)
+    }
+
+    /// Does the same with a task that is a part of this one. All kinds of work share this function.
+    fn start_part(
+        &self,
+        part: Self,
+        name: &str,
+        work: Pin<Box<dyn Future<Output = ()>>>,
+    ) -> FlightId {
         let flight = FlightGuard::begin(part.clone(), name);
         let id = flight.id;
         part.0.flight.set(Some(id));
         let running = async move {
             // The host's first reply only says that the task runs.
             PendingReply(&flight.task).await;
-            work(flight.task.clone()).await;
+            work.await;
             Response::NotHandled
         };
         self.0

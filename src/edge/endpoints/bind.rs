@@ -151,7 +151,8 @@ fn ended(context: &RequestContext) -> OwnResponse {
 /// would replace the other. The identifier contains the host, because a browser keeps one session for each identifier of a
 /// site, which includes all subdomains.
 fn identifier(context: &RequestContext) -> String {
-    let host = context.origin.trim_start_matches("https://");
+    let origin = context.origin.as_str();
+    let host = origin.strip_prefix("https://").unwrap_or(origin);
     [&context.jar().session(), " ", host].concat()
 }
 

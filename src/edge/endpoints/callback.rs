@@ -271,7 +271,7 @@ async fn finish_login(
         }
     };
     let random = base64url::encode(&task.isolate().random::<SID>());
-    let sid = [random, identifiers].concat();
+    let sid = [&*random, &identifiers].concat();
     let session = Session::begin(sid, &user, *tokens, requested, &flow.scope).with_dpop_key(key);
     let session = Rc::new(session.at_host(context.login_host()));
     let cookies = save(context, &session, &user).await?;

@@ -13,37 +13,28 @@ const INTERVAL: Millis = Millis::from_secs(5);
 
 /// The refusal, if the provider's last answer about this client was one.
 #[derive(Default)]
-pub(crate) struct ClientRefusal(Cell<Option<Refused>>);
-
-#[derive(Clone, Copy)]
-struct Refused {
+pub(crate) struct ClientRefusal {
     /// The time of the last attempt or refusal.
-    tried: Instant,
-    /// True if a line of the log says so.
-    is_logged: bool,
+    tried: Cell<Option<Instant>>,
+    /// True if the log has a line about it.
+    is_logged: Cell<bool>,
 }
 
 impl ClientRefusal {
     /// Returns true if the provider has refused the client, and has issued no tokens since.
     pub(crate) fn is_active(&self) -> bool {
-        self.0.get().is_some()
+        self.tried.get().is_some()
     }
 
     /// Returns the time until a request may try its refresh.
     pub(crate) fn left(&self, now: &Instant) -> Millis {
-        let refused = self.0.get();
-        refused.map_or(Millis::ZERO, |Refused { tried, .. }| {
-            INTERVAL.saturating_sub(tried.elapsed(now))
-        })
+        let tried = self.tried.get();
+        tried.map_or(Millis::ZERO, |at| INTERVAL.saturating_sub(at.elapsed(now)))
     }
 
     /// Notes that the provider has refused the client.
     pub(crate) fn begin(&self, now: &Instant) {
-        let is_logged = self.0.get().is_some_and(|refused| refused.is_logged);
-        self.0.set(Some(Refused {
-            tried: *now,
-            is_logged,
-        }));
+        self.tried.set(Some(*now));
     }
 
     /// Notes that a request tries its refresh.
@@ -55,14 +46,12 @@ impl ClientRefusal {
 
     /// Notes that the log has a line about the refusal.
     pub(crate) fn was_logged(&self) {
-        self.0.set(self.0.get().map(|refused| Refused {
-            is_logged: true,
-            ..refused
-        }));
+        self.is_logged.set(self.is_active());
     }
 
     /// Ends the refusal: the provider has issued tokens to the client. Returns true if the log has a line about it.
     pub(crate) fn end(&self) -> bool {
-        self.0.take().is_some_and(|refused| refused.is_logged)
+        self.tried.set(None);
+        self.is_logged.take()
     }
 }

@@ -37,36 +37,35 @@ pub(super) fn is_provider_silent(task: &Task) -> bool {
 pub(super) fn may_begin(task: &Task, session: &Rc<Session>) -> Result<(), (Refusal, Millis)> {
     let now = task.now();
     let mut cache = task.isolate().session_cache.borrow_mut();
+    let client = &task.isolate().client_refusal;
+    let left = client.left(&now);
     // The last failure does not count if another isolate has refreshed the session since then.
-    if let Some(cached) = cache.get(&session.sid)
+    let (code, why, left) = if let Some(cached) = cache.get(&session.sid)
         && cached.generation >= session.generation
         && !cached.schedule.is_open(&now)
     {
-        let left = cache.until_attempt(&session.sid, &now);
-        let (code, why) = match cached.refused {
+        let left = cache.until_attempt(&session.sid, &now).max(left);
+        match cached.refused {
             None => (
                 Code::ProviderUnavailable,
                 msg!("the last refresh failed a moment ago"),
+                left,
             ),
             Some(Code::InteractionRequired) => return Err((Refusal::Interaction, Millis::MAX)),
-            Some(code) => (code, CLIENT_REFUSED),
+            Some(code) => (code, CLIENT_REFUSED, left),
+        }
+    } else if left > Millis::ZERO {
+        (Code::ClientRejected, CLIENT_REFUSED, left)
+    } else {
+        let yields = cache.yields(&session.sid, &now);
+        let Err(left) = cache.outage.probe(&now, yields) else {
+            client.tries(&now);
+            return Ok(());
         };
-        return Err((Refusal::Later(Error::new(code, why), left), left));
-    }
-    let refused = &task.isolate().client_refusal;
-    let left = refused.left(&now);
-    if left > Millis::ZERO {
-        let error = Error::new(Code::ClientRejected, CLIENT_REFUSED);
-        return Err((Refusal::Later(error, left), left));
-    }
-    let yields = cache.yields(&session.sid, &now);
-    cache.outage.probe(&now, yields).map_err(|left| {
         let why = msg!("the provider does not respond; another request is trying it");
-        let error = Error::new(Code::ProviderUnavailable, why);
-        (Refusal::Later(error, left), left)
-    })?;
-    refused.tries(&now);
-    Ok(())
+        (Code::ProviderUnavailable, why, left)
+    };
+    Err((Refusal::Later(Error::new(code, why), left), left))
 }
 
 /// Returns the time until this session may be refreshed after a failed attempt.

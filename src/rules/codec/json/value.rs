@@ -181,8 +181,9 @@ fn whole_part(text: &str) -> Option<u64> {
         return None;
     }
     let exponent = exponent.unwrap_or("0");
-    let magnitude = exponent.trim_start_matches(['-', '+']);
-    if !is_number(magnitude) || exponent.len() > magnitude.len() + 1 {
+    let unsigned = exponent.strip_prefix('-').or(exponent.strip_prefix('+'));
+    let magnitude = unsigned.unwrap_or(exponent);
+    if !is_number(magnitude) {
         return None;
     }
     // A larger shift leads out of the range of `u64`, or to zero.
