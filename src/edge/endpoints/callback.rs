@@ -380,7 +380,7 @@ async fn send(task: &Task, request: HttpRequest, key: Option<&Secret>) -> Outcom
                 key,
             ))
         };
-        return requests::repeated(task, send).await;
+        return requests::repeated(task, true, &send).await;
     }
     let outcome = dpop::send_proven(task, request, key).await;
     if let Outcome::Reply(reply) = &outcome

@@ -350,12 +350,8 @@ pub(crate) async fn key(
 
 /// Requests a document. If `may_repeat` is true, requests it once more after a failure that may be over in a moment.
 async fn get(task: &Task, document: Document, url: &str, may_repeat: bool) -> Outcome {
-    let send = || send(task, document, url);
-    if may_repeat {
-        requests::repeated(task, send).await
-    } else {
-        send().await
-    }
+    let send = || boxed(send(task, document, url));
+    requests::repeated(task, may_repeat, &send).await
 }
 
 /// Requests a document, and notes whether the provider responds.

@@ -1,5 +1,7 @@
 //! Requests to the provider, and the client's authentication.
 
+use core::pin::Pin;
+
 use crate::config::{Audience, ClientAuth};
 use crate::event::Server;
 use crate::io::{Effect, Reply};
@@ -85,19 +87,23 @@ fn note_silence(task: &Task, began: &Instant) -> bool {
 /// The pause before a request for a document of the provider is repeated.
 const PAUSE: Millis = Millis(200);
 
-/// Sends a request, and once more after a pause if it fails for a reason that may be over by then.
-pub(crate) async fn repeated<F>(task: &Task, send: impl Fn() -> F) -> Outcome
-where
-    F: Future<Output = Outcome>,
-{
-    let began = task.now();
-    let outcome = send().await;
-    let limit = task.config().flow.request_timeout;
-    if !outcome.may_be_brief(began.elapsed(&task.now()), limit) {
-        return outcome;
+/// Sends a request, and, if `may_repeat` is true, once more after a pause if it fails for a reason that may be over by then.
+pub(crate) async fn repeated<'a>(
+    task: &Task,
+    may_repeat: bool,
+    send: &dyn Fn() -> Pin<Box<dyn Future<Output = Outcome> + 'a>>,
+) -> Outcome {
+    let mut is_last = !may_repeat;
+    loop {
+        let began = task.now();
+        let outcome = send().await;
+        let limit = task.config().flow.request_timeout;
+        if is_last || !outcome.may_be_brief(began.elapsed(&task.now()), limit) {
+            return outcome;
+        }
+        is_last = true;
+        task.pause(PAUSE).await;
     }
-    task.pause(PAUSE).await;
-    send().await
 }
 
 /// Returns the client's secret, or an empty string.
