@@ -5,7 +5,7 @@ import { loadAgain } from '../support/page_module.mjs'
 
 let clocks, tick, lateness, lines, periods, hosts
 
-/** Lets time pass, of which the process runs the timer at the end. A suspended process has no monotonic time. */
+/** Lets time pass, and runs the timer at its end. The monotonic clock of a suspended process stands still. */
 const pass = (milliseconds, suspended = 0) => {
   clocks.monotonic += milliseconds
   clocks.wall += milliseconds + suspended

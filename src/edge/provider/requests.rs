@@ -189,13 +189,14 @@ async fn credentials(task: &Task) -> Option<Credentials> {
         ClientAuth::None => {}
         // The client's ID and secret are form-encoded before they become user name and password (RFC 6749 2.3.1).
         ClientAuth::Basic(secret) => {
-            let [user, password] = [encoded(&client.id), encoded(secret.expose())];
-            if user != client.id || password != secret.expose() {
+            let parts = [encoded(&client.id), encoded(secret.expose())];
+            if parts != [&*client.id, secret.expose()] {
                 credentials.advice = Some(msg!(
                     "the provider refused the client, whose ID or secret has characters that are encoded for client_secret_basic (RFC 6749 2.3.1); some providers do not decode them: use client_secret_post, private_key_jwt, or a secret of letters and digits"
                 ));
             }
-            let pair = [&*user, ":", &password].concat();
+            let [user, password] = &parts;
+            let pair = [user, ":", password].concat();
             let pair = Secret::new(base64url::encode_plain(pair.as_bytes()));
             credentials.authorization = Some(Secret::new(["Basic ", pair.expose()].concat()));
         }
