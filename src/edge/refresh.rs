@@ -361,15 +361,12 @@ fn client_rejected(task: &Task, session: &Rc<Session>, code: &str) -> Refusal {
 
 /// Reports that the provider asked to wait. The session is kept.
 fn told_to_wait(task: &Task, session: &Rc<Session>, status: u16, time: Millis) -> Refusal {
-    let mut numbers = [String::new(), String::new()];
-    let [code, seconds] = &mut numbers;
-    json::write_number(code, status.into());
-    json::write_number(seconds, time.as_secs());
+    let [code, seconds] = [status.into(), time.as_secs()].map(json::digits);
     let message = [
         msg!("the provider asked to wait before the next refresh: status "),
-        code,
+        &code,
         msg!("; seconds: "),
-        seconds,
+        &seconds,
     ];
     task.refresh_failed(&message.concat());
     let error = Error::of(Code::ProviderUnavailable, &message);

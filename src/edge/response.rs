@@ -131,10 +131,9 @@ pub(super) fn later(fault: &Error, after: Millis) -> OwnResponse {
 
 /// Returns the header that asks the client to retry after this time.
 pub(super) fn retry_after(time: Millis) -> (&'static str, String) {
-    let mut seconds = String::new();
     // The time is rounded up, since an earlier retry would fail again.
-    json::write_number(&mut seconds, time.0.div_ceil(1000).max(1));
-    ("retry-after", seconds)
+    let seconds = time.0.div_ceil(1000).max(1);
+    ("retry-after", json::digits(seconds))
 }
 
 /// Builds the response to a request without a usable session.

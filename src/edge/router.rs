@@ -111,6 +111,7 @@ async fn route(context: &RequestContext) -> Response {
     }
     let method = context.request.method.as_str();
     let is_navigation = csrf::is_navigation(&context.request);
+    let is_for_windows = strings::contains_word(FOR_WINDOWS, endpoint);
     let response = match (endpoint, method) {
         (_, "GET") if csrf::is_prefetch(&context.request) => response::not_prefetched(),
         ("login", "GET") if is_navigation => boxed(login_elsewhere::handle(context)).await,
@@ -124,13 +125,10 @@ async fn route(context: &RequestContext) -> Response {
             boxed(logout::redirect_to_provider(context)).await
         }
         ("popup", "GET") if is_navigation => client_config::popup(),
-        (_, "GET")
-            if strings::contains_word(FOR_WINDOWS, endpoint)
-                && csrf::is_replaced(&context.request) =>
-        {
+        (_, "GET") if is_for_windows && csrf::is_replaced(&context.request) => {
             navigation::worker_page(context, &[config.base.as_str(), "/"].concat())
         }
-        (_, "GET") if strings::contains_word(FOR_WINDOWS, endpoint) => response::refuse(
+        (_, "GET") if is_for_windows => response::refuse(
             403,
             Code::CrossSiteRequest,
             msg!("this address is for top-level navigations, not for scripts or frames"),
@@ -150,9 +148,7 @@ async fn route(context: &RequestContext) -> Response {
         ("logout" | "backchannel-logout" | "bind" | "bind/refresh", _) => {
             method_not_allowed("POST")
         }
-        _ if strings::contains_word(FOR_WINDOWS, endpoint)
-            || strings::contains_word(FOR_SCRIPTS, endpoint) =>
-        {
+        _ if is_for_windows || strings::contains_word(FOR_SCRIPTS, endpoint) => {
             method_not_allowed("GET")
         }
         _ => response::empty(404),

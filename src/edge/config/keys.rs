@@ -56,11 +56,9 @@ impl Keyring {
                 return refused(&[msg!(" is not base64 (openssl rand -base64 32)")]);
             };
             if bytes.len() != LENGTH {
-                let mut length = String::new();
-                json::write_number(&mut length, bytes.len() as u64);
                 return refused(&[
                     msg!(" has "),
-                    &length,
+                    &json::digits(bytes.len() as u64),
                     msg!(" bytes, and must have 32 random ones (openssl rand -base64 32)"),
                 ]);
             }

@@ -51,8 +51,7 @@ impl<'a> Subject<'a> {
 
     /// Returns a value that is valid until this time.
     pub(crate) fn issue(&self, config: &Config, what: Use, until: UnixMillis) -> String {
-        let mut seconds = String::new();
-        json::write_number(&mut seconds, until / 1000);
+        let seconds = json::digits(until / 1000);
         let id = config.keys.sealing();
         let mac = self.mac(config, what, 0, &seconds);
         let mac = mac.map(|mac| base64url::encode(&mac.finalize().into_bytes()));

@@ -184,10 +184,7 @@ impl<'a> Jar<'a> {
             } else if pieces.len() == 1 {
                 self.write(&name, piece, self.same_site(), Some(age))
             } else {
-                let mut first = String::new();
-                json::write_number(&mut first, pieces.len() as u64);
-                first.push('~');
-                first.push_str(piece);
+                let first = [&json::digits(pieces.len() as u64), "~", piece].concat();
                 self.write(&name, &first, self.same_site(), Some(age))
             };
             set.push(cookie);

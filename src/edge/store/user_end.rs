@@ -39,8 +39,7 @@ pub(crate) struct Times {
 
 impl Times {
     fn to_text(self) -> String {
-        let mut text = String::new();
-        json::write_number(&mut text, self.received);
+        let mut text = json::digits(self.received);
         text.push(' ');
         json::write_number(&mut text, self.issued);
         text

@@ -11,7 +11,7 @@ use crate::session::key;
 use crate::task::{ProviderResult, Task};
 use rules::base::clock::{Instant, Millis, UnixMillis};
 use rules::base::error::{Code, Error};
-use rules::codec::json;
+use rules::codec::json::{self, digits};
 
 impl Task {
     /// Reports a fault to the operator.
@@ -126,11 +126,13 @@ impl Task {
     /// Changes what this isolate knows about the provider's outage, and reports if the outage begins or ends. `why` is the last
     /// failure.
     pub(crate) fn change_outage(&self, why: &str, change: impl FnOnce(&mut Outage)) {
-        let is_down = {
-            let mut cache = self.isolate().session_cache.borrow_mut();
-            change(&mut cache.outage);
-            cache.outage.is_down()
-        };
+        change(&mut self.isolate().session_cache.borrow_mut().outage);
+        self.report_outage(why);
+    }
+
+    /// Reports if the provider's outage has begun or ended.
+    fn report_outage(&self, why: &str) {
+        let is_down = self.isolate().session_cache.borrow().outage.is_down();
         match is_down {
             true => self.server_failed(Server::Provider, why),
             false => self.server_works(Server::Provider),
@@ -275,10 +277,4 @@ fn named(cause: &str) -> String {
         true => String::new(),
         false => [": ", cause].concat(),
     }
-}
-
-fn digits(number: u64) -> String {
-    let mut text = String::new();
-    json::write_number(&mut text, number);
-    text
 }

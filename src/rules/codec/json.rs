@@ -12,4 +12,4 @@ mod writer;
 
 pub use reader::{JsonError, MAX_DEPTH, MAX_MEMBERS, parse_u64};
 pub use value::{Object, Value};
-pub use writer::{Writer, string_array, write_number, write_string};
+pub use writer::{Writer, digits, string_array, write_number, write_string};

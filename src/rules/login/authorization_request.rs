@@ -226,9 +226,7 @@ fn chosen(flow: &Flow, params: &LoginParams) -> Result<Form> {
         }
     }
     if let Some(max_age) = params.max_age {
-        let mut seconds = String::new();
-        json::write_number(&mut seconds, max_age);
-        chosen.push("max_age", &seconds);
+        chosen.push("max_age", &json::digits(max_age));
     }
     additions::add_more(flow, &params.more, &mut chosen)?;
     Ok(chosen)

@@ -154,8 +154,7 @@ fn no_response() -> Error {
 
 /// Returns the error for a refusal without an error code.
 fn refused(status: u16, endpoint: &str, is_public: bool) -> Error {
-    let mut number = String::new();
-    json::write_number(&mut number, status.into());
+    let number = json::digits(status.into());
     let is_unauthorized = status == 401;
     let question = if is_unauthorized && is_public {
         msg!("; does it accept public clients?")

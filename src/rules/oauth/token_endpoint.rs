@@ -276,9 +276,7 @@ impl Unusable {
     }
 
     fn because_of_status(status: u16, before: &str, after: &str) -> Self {
-        let mut number = String::new();
-        json::write_number(&mut number, status.into());
-        Self::because(&[before, &number, after])
+        Self::because(&[before, &json::digits(status.into()), after])
     }
 }
 

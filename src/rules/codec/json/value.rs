@@ -2,7 +2,7 @@
 
 use super::JsonError;
 use super::reader::{JsonReader, parse_u64};
-use super::writer::{write_number, write_string};
+use super::writer::{digits, write_string};
 use crate::base::strings;
 use crate::prelude::*;
 
@@ -277,9 +277,7 @@ impl From<String> for Value {
 
 impl From<u64> for Value {
     fn from(number: u64) -> Self {
-        let mut text = String::new();
-        write_number(&mut text, number);
-        Self::Number(text)
+        Self::Number(digits(number))
     }
 }
 

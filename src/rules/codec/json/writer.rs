@@ -90,6 +90,14 @@ pub fn write_number(out: &mut String, number: u64) {
     out.push((b'0' + (number % 10) as u8) as char);
 }
 
+/// Returns the digits of a number.
+#[must_use]
+pub fn digits(number: u64) -> String {
+    let mut text = String::new();
+    write_number(&mut text, number);
+    text
+}
+
 /// Returns an array of strings as JSON.
 #[must_use]
 pub fn string_array<'a>(strings: impl IntoIterator<Item = &'a str>) -> String {
