@@ -1,7 +1,7 @@
 //! `POST <base>/backchannel-logout` checks logout tokens against every clause of OpenID Connect Back-Channel Logout 1.0
 //! sections 2.4 to 2.6.
 
-use edge::{Reply, Request};
+use edge::{Effect, Reply, Request, Step};
 use rules::Code;
 use rules::base::clock::Millis;
 use rules::codec::base64url;
@@ -540,14 +540,104 @@ fn unwritten_logout_token_asks_for_retry() {
         let mut host = Host::signed_in();
         let token = token_of(&host);
         host.failing = vec![effect];
+        let since = host.now.monotonic;
         let response = host.post_logout_token(&token);
         assert_eq!(response.status, 503, "{effect}");
         assert_eq!(crate::host::header(&response, "retry-after"), Some("2"));
+        let passed = host.now.monotonic.saturating_sub(since);
+        assert_eq!(passed, Millis(7750), "{effect}: it was repeated");
         host.failing.clear();
         host.pass(2);
         assert_eq!(host.post_logout_token(&token).status, 200, "{effect}");
         assert!(host.session().is_null());
     }
+}
+
+#[test]
+fn failed_calls_of_a_logout_are_repeated_within_its_request() {
+    // The calls: a read of the mark, a read and a write of the end, and a write of the mark.
+    for calls in [
+        "Read",
+        "Swap",
+        "Read Read Read",
+        "Swap Swap Swap",
+        "Read Swap",
+    ] {
+        let mut host = Host::signed_in();
+        let token = token_of(&host);
+        for effect in ["Read", "Swap"] {
+            let failures = calls.split(' ').filter(|call| *call == effect);
+            let failures = failures.map(|_| (effect, Reply::Failed(String::new())));
+            host.wrong_replies.extend(failures);
+        }
+        assert_eq!(host.post_logout_token(&token).status, 200, "{calls}");
+        assert!(host.wrong_replies.is_empty(), "{calls}");
+        host.restart(&json!({}));
+        assert!(host.session().is_null(), "{calls}");
+        host.faults();
+        assert_refused(&mut host, &token, calls);
+    }
+}
+
+#[test]
+fn slow_logout_is_not_repeated_for_longer() {
+    let mut host = Host::signed_in();
+    let token = token_of(&host);
+    host.restart(&json!({}));
+    // The provider's documents take most of the time.
+    host.latency = 4;
+    host.store_calls.clear();
+    host.failing = vec!["Swap"];
+    assert_eq!(host.post_logout_token(&token).status, 503);
+    assert_eq!(host.store_calls, ["1", "1", "w"]);
+}
+
+/// Runs a logout until its second write, which is that of the mark.
+fn run_until_mark(host: &mut Host, token: &str) -> (edge::TaskId, Effect) {
+    host.body = Some(format!("logout_token={token}"));
+    let mut writes = 0;
+    let is_mark = |effect: &Effect| {
+        writes += u32::from(matches!(effect, Effect::Swap { .. }));
+        writes == 2
+    };
+    host.run_until(crate::host::logout_request(), is_mark)
+}
+
+#[test]
+fn lost_response_to_the_mark_is_no_replay() {
+    let mut host = Host::signed_in();
+    let token = token_of(&host);
+    let (id, mark) = run_until_mark(&mut host, &token);
+    host.carry_out(mark);
+    let lost = Reply::Failed(String::new());
+    let Step::Do(pause) = host.handler.resume(host.now, id, lost) else {
+        panic!("not repeated");
+    };
+    assert_eq!(host.finish((id, pause)).status, 200);
+    assert_eq!(host.post_logout_token(&token).status, 400, "a replay");
+}
+
+#[test]
+fn mark_of_another_isolate_is_a_replay() {
+    let mut host = Host::signed_in();
+    let token = token_of(&host);
+    let stopped = run_until_mark(&mut host, &token);
+    host.body = Some(format!("logout_token={token}"));
+    let elsewhere = host.request_to_other_isolate(crate::host::logout_request());
+    assert_eq!(elsewhere.status(), 200);
+    assert_eq!(host.finish(stopped).status, 400);
+    assert!(host.session().is_null());
+}
+
+#[test]
+fn logout_is_finished_without_its_provider() {
+    let mut host = Host::signed_in();
+    host.body = Some(format!("logout_token={}", token_of(&host)));
+    host.wrong_replies
+        .push_back(("Swap", Reply::Failed(String::new())));
+    host.give_up_during("Sleep", crate::host::logout_request());
+    host.restart(&json!({}));
+    assert!(host.session().is_null());
 }
 
 #[test]

@@ -398,7 +398,7 @@ impl Host {
     pub(crate) fn run_until(
         &mut self,
         request: Request,
-        is_it: impl Fn(&Effect) -> bool,
+        mut is_it: impl FnMut(&Effect) -> bool,
     ) -> (TaskId, Effect) {
         let (id, mut step) = self.handler.begin(self.now, request);
         loop {
@@ -461,7 +461,7 @@ impl Host {
         }
     }
 
-    fn carry_out(&mut self, effect: Effect) -> Reply {
+    pub(crate) fn carry_out(&mut self, effect: Effect) -> Reply {
         let name = format!("{effect:?}");
         self.effects.push(name.clone());
         match &effect {

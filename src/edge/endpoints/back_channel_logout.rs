@@ -27,6 +27,12 @@ const MAX_BODY: usize = 64 * 1024;
 /// Longest `jti`, in bytes.
 const MAX_JTI: usize = 512;
 
+/// The pause before failed calls of the coordinator are repeated. Each further pause is twice as long.
+const FIRST_PAUSE: Millis = Millis(250);
+
+/// The time after a request's arrival in which failed calls of the coordinator are repeated.
+const PATIENCE: Millis = Millis::from_secs(8);
+
 /// Handles a logout by the provider (2.5). The request has neither a cookie nor `X-Strongroom`: the logout token
 /// authenticates the request.
 pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
@@ -131,22 +137,39 @@ fn verified_logout(task: &Task, jwt: &Jwt) -> Result<LogoutToken> {
 }
 
 /// Writes the end of the sessions of the token, and marks the token as used. Returns false if the token was used
-/// before.
+/// before. Failed calls of the coordinator are repeated, because most providers send a logout once.
 async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool, Unreachable> {
-    let used = coordinator::client_key(task, "jti", &logout.jti);
-    let kept = user_end::lifetime(task);
+    // The provider may not wait for the response.
+    let _guard = task.keep_alive();
+    let started = task.arrived().monotonic;
     // Sessions that begin later continue, so the same token must not be accepted again.
     let logout_times = Times {
         received: task.now().wall,
         issued: logout.issued_at,
     };
-    if coordinator::read(task, vec![used.clone()])
-        .await?
-        .pop()
-        .flatten()
-        .is_some()
-    {
-        return Ok(false);
+    let (mut pause, mut may_be_marked) = (FIRST_PAUSE, false);
+    loop {
+        let result = write_end(task, logout, logout_times, &mut may_be_marked).await;
+        let passed = task.own_time().monotonic.saturating_sub(started);
+        if result.is_ok() || passed + pause > PATIENCE {
+            return result;
+        }
+        task.pause(pause).await;
+        pause = pause + pause;
+    }
+}
+
+/// Makes one attempt of [`end_all`]. `may_be_marked` is true if an earlier attempt may have marked the token as used.
+async fn write_end(
+    task: &Task,
+    logout: &LogoutToken,
+    times: Times,
+    may_be_marked: &mut bool,
+) -> core::result::Result<bool, Unreachable> {
+    let used = coordinator::client_key(task, "jti", &logout.jti);
+    let mark = coordinator::read(task, vec![used.clone()]).await?;
+    if mark.into_iter().any(|entry| entry.is_some()) {
+        return Ok(*may_be_marked);
     }
     // The user may sign in again at once, and some providers then use the same `sid` again.
     let name = match (&logout.sid, &logout.subject) {
@@ -155,13 +178,13 @@ async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool
         (None, None) => return Ok(false),
     };
     // The end is written before the token is marked as used. If this isolate stops in between, the provider gets
-    // no response and sends the token again.
-    order::write_logout(task, &name, logout_times).await?;
-    let is_first = coordinator::swap(task, used, None, "1".to_owned(), kept)
-        .await?
-        .is_some();
+    // no response and may send the token again.
+    order::write_logout(task, &name, times).await?;
     task.isolate().session_cache.borrow_mut().invalidate_all();
-    Ok(is_first)
+    let kept = user_end::lifetime(task);
+    let marked = coordinator::swap(task, used, None, "1".to_owned(), kept).await;
+    *may_be_marked |= marked.is_err();
+    Ok(marked?.is_some())
 }
 
 /// Checks the claims of a logout token (2.4 and 2.6) whose signature was verified.
