@@ -962,8 +962,8 @@ fn logins_for(world: &mut World, seconds: u64) -> Vec<usize> {
 
 /// Returns the times of the requests for a document.
 fn asked_for(world: &World, endpoint: Endpoint) -> Vec<u64> {
-    let requests = world.to_provider.iter();
-    let of_it = requests.filter(|(_, asked)| *asked == endpoint);
+    let requests = world.sent.iter();
+    let of_it = requests.filter(|(_, asked)| *asked == Site::Provider(endpoint));
     of_it.map(|(at, _)| *at).collect()
 }
 

@@ -59,6 +59,28 @@ fn session_keeps_its_storage_until_new_cookie() {
 }
 
 #[test]
+fn requests_at_once_record_activity_once() {
+    let [_, setup] = both_storages(2);
+    let mut world = World::new(setup);
+    world.provider.lifetime = 600_000;
+    let alice = world.signed_in("alice", 0);
+    world.pass(100_000);
+    let writes = |world: &World| {
+        let writes = world.sent.iter().filter(|(_, site)| *site == Site::Swap);
+        writes.count()
+    };
+    let before = writes(&world);
+    // The requests arrive one after the other, and each of them is later activity.
+    world.weather.uneven = true;
+    for _ in 0..50 {
+        world.call(alice, 0);
+        world.pass(1);
+    }
+    world.answer_all();
+    assert_eq!(writes(&world), before + 1);
+}
+
+#[test]
 fn parallel_requests_survive_a_storage_change() {
     for setup in both_storages(2) {
         let (mut world, alice) = half_deployed(&setup);

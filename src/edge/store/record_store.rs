@@ -311,7 +311,7 @@ pub(crate) fn cache_unwritten(task: &Task, session: &Session, record: Rc<Record>
     };
 }
 
-/// Caches a user's activity that could not be written.
+/// Caches a user's activity.
 fn cache_activity(task: &Task, session: &Session) {
     let now = task.now();
     let mut cache = task.isolate().session_cache.borrow_mut();
@@ -530,14 +530,17 @@ pub(crate) async fn update(
     Ok(())
 }
 
-/// Records that a session's user is active.
+/// Records that a session's user is active, unless the cached record says so. The activity is cached first, so of several
+/// requests at once only one writes it.
 pub(crate) async fn record_activity(task: &Task, session: &Session) {
-    let change = |record: Option<Rc<Record>>| {
-        let mut record = record?;
-        record.note_active(session.active).then_some(record)
-    };
-    if update(task, session, &change).await.is_err() {
+    let limits = &task.config().flow.limits;
+    let known = cached(task, &session.sid).record;
+    let known = known.as_ref().and_then(|record| record.session.as_ref());
+    if known.is_some_and(|known| known.is_activity_due(limits, &task.now())) {
         cache_activity(task, session);
+        // The activity stays in the cache if it cannot be written.
+        let change = |record: Option<Rc<Record>>| record.filter(|record| record.session.is_some());
+        let _ = update(task, session, &change).await;
     }
 }
 

@@ -332,13 +332,10 @@ impl World {
             let token = field(request, "refresh_token");
             self.sent_refresh(id, &token);
         }
+        self.sent.push((self.now, site));
         match site {
             Site::Wait => self.waits_for_refresh(id),
-            Site::Provider(endpoint) => {
-                self.to_provider.push((self.now, endpoint));
-                self.visits[id].asked_elsewhere = Some(self.now);
-            }
-            Site::Api => self.visits[id].asked_elsewhere = Some(self.now),
+            Site::Provider(_) | Site::Api => self.visits[id].asked_elsewhere = Some(self.now),
             Site::Read | Site::Swap => {}
         }
         let limit = match &effect {

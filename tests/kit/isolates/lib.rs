@@ -466,8 +466,8 @@ pub struct World {
     pub visits: Vec<Visit>,
     pub weather: Weather,
     pub watch: Watch,
-    /// The requests to the provider, each with its time.
-    pub to_provider: Vec<(u64, Endpoint)>,
+    /// The operations of hosts, each with its time.
+    pub sent: Vec<(u64, Site)>,
     pub story: Option<Vec<String>>,
     /// The events of all isolates, in order.
     pub events: Vec<Event>,
@@ -505,7 +505,7 @@ impl World {
             visits: Vec::new(),
             weather: Weather::default(),
             watch: Watch::new(&setup),
-            to_provider: Vec::new(),
+            sent: Vec::new(),
             story: None,
             events: Vec::new(),
             is_new_user: true,
