@@ -1,12 +1,11 @@
-//! The operations of the coordinator that docs/edge-sessions.md names, by counting.
+//! The operations of the coordinator in docs/edge-sessions.md, and the bytes of cookies in docs/performance.md, by
+//! counting.
 
-use std::fs;
-
+use kit::table::check;
 use serde_json::{Value, json};
 
+use crate::browser::Source;
 use crate::host::Host;
-
-const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/edge-sessions.md");
 
 /// Returns the columns: the storages, without and with `session.admin`.
 fn columns() -> [Value; 4] {
@@ -113,12 +112,45 @@ fn coordinator_operations_are_as_documented() {
         let costs = columns().map(|config| cost(&config, before, act));
         table.push_str(&format!("| {what} | {} |\n", costs.join(" | ")));
     }
-    let text = fs::read_to_string(DOCUMENT).unwrap();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        let marker = "writes this table. -->\n\n";
-        let (start, _) = text.split_once(marker).unwrap();
-        fs::write(DOCUMENT, [start, marker, &table].concat()).unwrap();
-        return;
+    check(
+        "edge-sessions.md",
+        "UPDATE_DOCS=1 cargo test -p strongroom-edge costs",
+        &table,
+    );
+}
+
+/// Returns the length of the header `Cookie` during a login, afterwards, and after a logout.
+fn cookie_bytes(storage: &str, more: &str) -> [usize; 3] {
+    let mut host = Host::with(&json!({ "session": { "storage": storage } }));
+    if !more.is_empty() {
+        host.browser.set(more);
     }
-    assert!(text.contains(&table), "{table}");
+    // The tokens have 1000 bytes.
+    host.provider.padding = "x".repeat(963);
+    host.provider.ending = String::new();
+    let bytes = |host: &Host| host.browser.header(Source::App).map_or(0, |it| it.len());
+    let back = host.come_back("/auth/login");
+    let during = bytes(&host);
+    host.come_in(&back);
+    let signed_in = bytes(&host);
+    assert_eq!(host.provider.access_tokens()[0].len(), 1000);
+    host.call("POST", "/auth/logout");
+    [during, signed_in, bytes(&host)]
+}
+
+#[test]
+fn bytes_of_cookies_are_as_documented() {
+    let [in_cookie, in_store] = ["sealed-in-cookie", "in-store"].map(|it| cookie_bytes(it, ""));
+    let mut table = String::from("| | `'sealed-in-cookie'` | `'in-store'` |\n|---|---|---|\n");
+    let rows = ["during a login", "of a signed-in user", "after a logout"];
+    for (i, what) in rows.into_iter().enumerate() {
+        table += &format!("| {what} | {} | {} |\n", in_cookie[i], in_store[i]);
+    }
+    check("performance.md", "cookies of the handler", &table);
+    let more = cookie_bytes("in-store", "a=b; Secure");
+    assert_eq!(
+        more,
+        in_store.map(|bytes| bytes + "a=b; ".len()),
+        "a control"
+    );
 }

@@ -10,6 +10,7 @@
 
 mod clocks;
 mod cookies;
+mod counts;
 mod ends;
 mod lateness;
 mod orders;

@@ -18,6 +18,7 @@ mod calls;
 mod claims;
 mod client;
 mod clocks;
+mod counts;
 mod custom_login;
 mod device;
 mod dpop;

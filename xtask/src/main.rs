@@ -135,9 +135,11 @@ enum Command {
         only: Option<String>,
     },
     /// Compare the speed with other libraries, in Node and in a real browser. `bench edge` measures the token handler.
-    /// `bench --only visits --waterfall` prints where the milliseconds of a visit go.
+    /// `bench --only visits --waterfall` prints where the milliseconds of a visit go. `bench counts` counts requests in
+    /// virtual time.
     Bench {
-        /// Options of benches/bench.mjs. After `edge`: options of benches/edge/bench.mjs.
+        /// Options of benches/bench.mjs. After `edge`: options of benches/edge/bench.mjs. After `counts`: `--write` for the
+        /// tables in docs/performance.md.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
@@ -387,7 +389,32 @@ fn conformance(url: &str, names: &[String]) -> Result<()> {
     run.run()
 }
 
+/// Runs the tests that compare their counts with documents, or write them with `write`. Prints the tables.
+fn counts(write: bool) -> Result<()> {
+    let mut tests = process::cargo().args(["test", "--quiet"]);
+    tests = tests.args([
+        "--package",
+        "strongroom-vault",
+        "--package",
+        "strongroom-edge",
+    ]);
+    tests = tests.args(["--tests", "as_documented"]);
+    if write {
+        tests = tests.env("UPDATE_DOCS", "1");
+    }
+    tests.run()?;
+    let text = std::fs::read_to_string(paths::at("docs/performance.md"))?;
+    let section = text
+        .split("\n## ")
+        .find(|part| part.starts_with("Requests\n"));
+    println!("\n{}", section.unwrap_or_default());
+    Ok(())
+}
+
 fn bench(options: &[String]) -> Result<()> {
+    if options.first().is_some_and(|first| first == "counts") {
+        return counts(options.iter().any(|option| option == "--write"));
+    }
     if let Some(("edge", options)) = options.split_first().map(|(first, rest)| (&**first, rest)) {
         let bench = process::node(&["benches/edge/bench.mjs"]);
         let otherwise = "`cargo xtask bench` measures the vault, and needs no Redis";

@@ -26,4 +26,6 @@ pub mod reply;
 pub mod request_headers;
 #[cfg_attr(target_arch = "wasm32", path = "signer/p256.rs")]
 mod signer;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod table;
 pub mod world;

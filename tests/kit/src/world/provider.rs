@@ -249,6 +249,8 @@ pub struct Provider {
     pub asked_for: Vec<[Option<String>; 3]>,
     /// Issued secrets that the witness does not know yet.
     pub issued: Vec<String>,
+    /// The bytes of all URLs and bodies that have arrived.
+    pub bytes: usize,
     faults: HashMap<Endpoint, VecDeque<Fault>>,
     outages: HashMap<Endpoint, Fault>,
     consents: HashMap<String, Consent>,
@@ -324,6 +326,7 @@ impl Provider {
             resources: Vec::new(),
             asked_for: Vec::new(),
             issued: Vec::new(),
+            bytes: 0,
             faults: HashMap::new(),
             outages: HashMap::new(),
             consents: HashMap::new(),
@@ -647,6 +650,8 @@ impl Provider {
         request: &HttpRequest,
         proof: Option<&str>,
     ) -> Option<Outcome> {
+        let form = request.form.as_ref().map_or("", |form| form.expose());
+        self.bytes += request.url.len() + form.len();
         let endpoint = self.endpoint_of(request);
         let once = self.faults.get_mut(&endpoint).and_then(VecDeque::pop_front);
         let is_old_profile = self.old_profile_url.as_ref() == Some(&request.url);
