@@ -125,7 +125,7 @@ fn cookie_bytes(storage: &str, more: &str) -> [usize; 3] {
     if !more.is_empty() {
         host.browser.set(more);
     }
-    // The tokens have 1000 bytes.
+    // With the provider's own part, access tokens have 1000 bytes.
     host.provider.padding = "x".repeat(963);
     host.provider.ending = String::new();
     let bytes = |host: &Host| host.browser.header(Source::App).map_or(0, |it| it.len());
