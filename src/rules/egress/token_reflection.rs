@@ -82,7 +82,9 @@ pub struct Guard {
     most_held: usize,
     tokens: Vec<Secret>,
     /// The hashes of the tokens' forms. Most responses have no run of characters as long as a window, and need no hash.
-    hashes: OnceCell<Hashes>,
+    hashes: OnceCell<Vec<[u64; FORMS]>>,
+    /// The factor, in the rolling hash, of the character that leaves the window.
+    power: u64,
     /// The buffer for received bytes that the search still needs.
     bytes: Vec<u8>,
     /// The number of bytes in `bytes` that the search still needs. The rest of the buffer is reused for the next piece.
@@ -91,32 +93,6 @@ pub struct Guard {
     released: usize,
     /// The number of characters at the end of `bytes` that may be the beginning of a form.
     run: usize,
-}
-
-/// The hashes that a rolling hash is compared with.
-struct Hashes {
-    /// The hash of the last `window` characters of each form, and the forms of each token.
-    forms: Vec<[u64; FORMS]>,
-    /// The factor, in the rolling hash, of the character that leaves the window.
-    power: u64,
-}
-
-impl Hashes {
-    /// Returns true if `hash` is the hash of a form.
-    #[inline(always)]
-    fn contain(&self, hash: u64) -> bool {
-        let mut is_known = false;
-        for [plain, first, second, third] in &self.forms {
-            is_known |= (hash == *plain) | (hash == *first) | (hash == *second) | (hash == *third);
-        }
-        is_known
-    }
-
-    /// Removes a character from a hash that has one character more than a window.
-    #[inline(always)]
-    const fn without(&self, hash: u64, left: u8) -> u64 {
-        hash.wrapping_sub(self.power.wrapping_mul(left as u64))
-    }
 }
 
 /// The way in which characters are read. The same bytes may have two readings.
@@ -140,17 +116,17 @@ enum Unit {
     Other,
 }
 
-/// The result of reading a run of bytes that may belong to forms.
-struct Scan {
-    is_found: bool,
+/// A run of bytes that may belong to forms.
+struct Run {
+    /// The run without escapes and skipped line breaks. A space stands between characters that do not follow one another.
+    decoded: Vec<u8>,
     /// True if the run has another meaning if its bytes stand for themselves.
     has_escapes: bool,
     /// The start of the last characters that may be the beginning of a form.
     start: usize,
     /// The number of these characters.
     count: usize,
-    /// The position of the first byte that was not read: it follows a form, cannot be part of a form, or is the end of
-    /// the text.
+    /// The position of the first byte that was not read: it cannot be part of a form, or is the end of the text.
     end: usize,
 }
 
@@ -176,6 +152,7 @@ impl Guard {
             most_held: (longest + longest.div_ceil(SHORTEST_LINE)) * ESCAPED,
             tokens: tokens.into_iter().map(Secret::from).collect(),
             hashes: OnceCell::new(),
+            power: (0..window).fold(1, |power, _| BASE.wrapping_mul(power)),
             bytes: Vec::new(),
             count: 0,
             released: 0,
@@ -192,29 +169,18 @@ impl Guard {
         Self::search_for(&tokens)
     }
 
-    /// Returns the hashes of the tokens, which are computed at the first call.
-    fn hashes(&self) -> &Hashes {
+    /// Returns, for each token, the hashes of the last `window` characters of its forms. They are computed at the first
+    /// call.
+    fn hashes(&self) -> &[[u64; FORMS]] {
         self.hashes.get_or_init(|| {
-            let hash = |form: Vec<u8>| {
-                let end = &form[form.len() - self.window..];
-                end.iter().fold(0, |hash, byte| push(hash, *byte))
-            };
+            let hash = |form: Vec<u8>| self.hash_of(&form[form.len() - self.window..]);
             let forms = |token: &Secret| self.forms(token.expose().as_bytes()).map(hash);
-            Hashes {
-                forms: self.tokens.iter().map(forms).collect(),
-                power: (0..self.window).fold(1, |power, _| BASE.wrapping_mul(power)),
-            }
+            self.tokens.iter().map(forms).collect()
         })
     }
 
-    /// Returns the strings to search for, as characters of the alphabet: the token as it is, and in base64 at each
-    /// offset.
+    /// Returns the strings to search for: the token as it is, and in base64 at each offset.
     fn forms(&self, token: &[u8]) -> [Vec<u8>; FORMS] {
-        let characters = |text: &[u8]| -> Vec<u8> {
-            text.iter()
-                .map(|byte| self.alphabet.character(*byte))
-                .collect()
-        };
         let mut bytes = vec![0; 2];
         bytes.extend_from_slice(token);
         let encoded = |before: usize| {
@@ -222,9 +188,9 @@ impl Guard {
             let text = base64url::encode(bytes);
             // Keep only the characters whose bits all belong to the token.
             let ours = (before * 4).div_ceil(3)..bytes.len() * 4 / 3;
-            characters(text.as_bytes().get(ours).unwrap_or_default())
+            text.as_bytes().get(ours).unwrap_or_default().to_vec()
         };
-        [characters(token), encoded(0), encoded(1), encoded(2)]
+        [token.to_vec(), encoded(0), encoded(1), encoded(2)]
     }
 
     /// Returns true if `text` contains a token. Inlined, it would be more code.
@@ -235,12 +201,14 @@ impl Guard {
             let passed = if let Some(i) = self.last_separator(&text[..self.window], text) {
                 i
             } else {
-                let scan = self.scan(text, Reading::Decoded);
-                let run = &text[..scan.end];
-                if scan.is_found || (scan.has_escapes && self.scan(run, Reading::Plain).is_found) {
+                let run = self.read(text, Reading::Decoded);
+                let plain = || self.read(&text[..run.end], Reading::Plain);
+                if self.has_form(&run.decoded)
+                    || (run.has_escapes && self.has_form(&plain().decoded))
+                {
                     return true;
                 }
-                scan.end
+                run.end
             };
             text = text.get(passed + 1..).unwrap_or_default();
         }
@@ -268,110 +236,94 @@ impl Guard {
             || begins_escape(text[0]) && matches!(self.unit(text, Reading::Decoded), Unit::Other)
     }
 
-    /// Reads `text` from its beginning to the end of a form, or to the first byte that belongs neither to a form nor to
-    /// an escape or a line break.
-    fn scan(&self, text: &[u8], reading: Reading) -> Scan {
-        let (mut hash, mut oldest, mut line) = (0, 0, 0);
-        let mut scan = Scan {
-            is_found: false,
-            has_escapes: false,
-            start: 0,
-            count: 0,
-            end: 0,
-        };
-        loop {
-            if scan.count >= self.window {
-                // Most characters are read here: those after a whole window, without escapes.
-                let hashes = self.hashes();
-                let rest = text[scan.end..].iter().zip(&text[oldest..]);
-                let mut count = 0;
-                for (byte, left) in rest {
-                    let (character, left) =
-                        (self.alphabet.entry(*byte), self.alphabet.entry(*left));
-                    if character <= SPECIAL || left <= SPECIAL {
-                        break;
-                    }
-                    hash = hashes.without(push(hash, character), left);
-                    count += 1;
-                    if hashes.contain(hash) {
-                        scan.is_found = true;
-                        break;
-                    }
-                }
-                scan.count += count;
-                scan.end += count;
-                oldest += count;
-                if scan.is_found {
-                    break;
-                }
-            }
-            let Some(&byte) = text.get(scan.end) else {
-                break;
-            };
-            let (mut character, mut length) = (self.alphabet.entry(byte), 1);
-            if character <= SPECIAL {
-                if character == OTHER {
-                    break;
-                }
-                let at = scan.end;
-                match self.unit(&text[at..], reading) {
-                    Unit::Character(known, size) => (character, length) = (known, size),
-                    Unit::Begun => {
-                        (scan.has_escapes, scan.end) = (true, text.len());
-                        scan.count += 1;
-                        break;
-                    }
-                    // An escape of another character, which the next loop over windows can pass over.
-                    Unit::Other if reading == Reading::Decoded && begins_escape(byte) => break,
-                    unit => {
-                        let is_skipped = if let Unit::LineBreak(size) = unit {
-                            length = size;
-                            self.is_long_line(&text[line..at])
-                        } else {
-                            false
-                        };
-                        scan.has_escapes |= length > 1 && byte == b'\\';
-                        scan.end += length;
-                        line = scan.end;
-                        if !is_skipped {
-                            (hash, scan.count, scan.start, oldest) = (0, 0, line, line);
-                        }
-                        continue;
-                    }
-                }
-                scan.has_escapes |= length > 1;
-            }
-            hash = push(hash, character);
-            scan.count += 1;
-            scan.end += length;
-            if scan.count > self.window {
-                let (left, length) = self.character(&text[oldest..], reading);
-                hash = self.hashes().without(hash, left);
-                oldest += length;
-            }
-            if scan.count >= self.window && self.hashes().contain(hash) {
-                scan.is_found = true;
-                break;
-            }
-        }
-        scan
+    /// Returns true if `text`, which has no escapes, contains the last `window` characters of a form.
+    fn has_form(&self, text: &[u8]) -> bool {
+        text.len() >= self.window
+            && (self.hashes().iter()).any(|hashes| self.has_hash(text, *hashes))
     }
 
-    /// Returns the character that `text` begins with, after line breaks, and the length of both. The text was read
-    /// before, so it begins with a character.
-    #[inline(always)]
-    fn character(&self, text: &[u8], reading: Reading) -> (u8, usize) {
-        let character = self.alphabet.entry(text[0]);
-        if character > SPECIAL {
-            return (character, 1);
-        }
-        let mut before = 0;
-        loop {
-            match self.unit(&text[before..], reading) {
-                Unit::LineBreak(length) => before += length,
-                Unit::Character(character, length) => return (character, before + length),
-                _ => return (OTHER, before + 1),
+    /// Returns true if one of these is the hash of `window` adjacent characters of `text`.
+    fn has_hash(&self, text: &[u8], hashes: [u64; FORMS]) -> bool {
+        let character = |byte: &u8| u64::from(self.alphabet.entry(*byte));
+        let (first, rest) = text.split_at(self.window);
+        let mut hash = self.hash_of(first);
+        for (next, left) in rest.iter().zip(text) {
+            if is_one_of(hash, hashes) {
+                return true;
             }
+            let change = character(next).wrapping_sub(self.power.wrapping_mul(character(left)));
+            hash = hash.wrapping_mul(BASE).wrapping_add(change);
+        }
+        is_one_of(hash, hashes)
+    }
+
+    /// Returns the hash of the characters of `text`.
+    fn hash_of(&self, text: &[u8]) -> u64 {
+        let push = |hash: u64, byte: &u8| {
+            let character = self.alphabet.entry(*byte);
+            hash.wrapping_mul(BASE).wrapping_add(character.into())
+        };
+        text.iter().fold(0, push)
+    }
+
+    /// Reads `text` from its beginning to the first byte that belongs neither to a form nor to an escape or a line break.
+    fn read(&self, text: &[u8], reading: Reading) -> Run {
+        let mut decoded = Vec::new();
+        let (mut start, mut line, mut end) = (0, 0, 0);
+        // The position in `decoded` of the last characters that may belong to one form.
+        let mut first = 0;
+        let mut has_escapes = false;
+        loop {
+            let count = self.alphabet.count(&text[end..]);
+            decoded.extend_from_slice(&text[end..end + count]);
+            end += count;
+            let Some(&byte) = text.get(end) else {
+                break;
+            };
+            if self.alphabet.entry(byte) == OTHER {
+                break;
+            }
+            let mut length = 1;
+            let mut is_skipped = false;
+            match self.unit(&text[end..], reading) {
+                Unit::Character(byte, length) => {
+                    decoded.push(byte);
+                    has_escapes |= length > 1;
+                    end += length;
+                    continue;
+                }
+                Unit::Begun => {
+                    decoded.push(b' ');
+                    (has_escapes, end) = (true, text.len());
+                    break;
+                }
+                // An escape of another character, which the next loop over windows can pass over.
+                Unit::Other if reading == Reading::Decoded && begins_escape(byte) => break,
+                Unit::Other => {}
+                Unit::LineBreak(size) => {
+                    length = size;
+                    is_skipped = self.is_long_line(&text[line..end]);
+                }
+            }
+            has_escapes |= length > 1 && byte == b'\\';
+            end += length;
+            line = end;
+            if !is_skipped {
+                // Characters that are fewer than a window are not a form.
+                if decoded.len() - first < self.window {
+                    decoded.truncate(first);
+                } else {
+                    decoded.push(b' ');
+                }
+                (start, first) = (end, decoded.len());
+            }
+        }
+        Run {
+            count: decoded.len() - first,
+            decoded,
+            has_escapes,
+            start,
+            end,
         }
     }
 
@@ -386,17 +338,17 @@ impl Guard {
             match escapes::read(text) {
                 Escape::Begun => return Unit::Begun,
                 Escape::Of(byte, length) => {
-                    let character = self.alphabet.character(byte);
-                    if character != OTHER {
-                        return Unit::Character(character, length);
+                    if self.alphabet.contains(byte) {
+                        return Unit::Character(byte, length);
                     }
                 }
                 Escape::No => {}
             }
         }
-        match self.alphabet.character(text[0]) {
-            OTHER => Unit::Other,
-            character => Unit::Character(character, 1),
+        if self.alphabet.contains(text[0]) {
+            Unit::Character(text[0], 1)
+        } else {
+            Unit::Other
         }
     }
 
@@ -482,17 +434,17 @@ impl Guard {
             return (bytes.len() - length.min(self.most_held / ESCAPED), length);
         }
         let mut before = bytes.len() - length;
-        let mut scan = self.scan(&bytes[before..], Reading::Decoded);
-        while before + scan.end < bytes.len() {
-            before += scan.end + 1;
-            scan = self.scan(&bytes[before..], Reading::Decoded);
+        let mut run = self.read(&bytes[before..], Reading::Decoded);
+        while before + run.end < bytes.len() {
+            before += run.end + 1;
+            run = self.read(&bytes[before..], Reading::Decoded);
         }
-        if scan.has_escapes {
-            let plain = self.scan(&bytes[before..], Reading::Plain);
-            scan.start = scan.start.min(plain.start);
-            scan.count = scan.count.max(plain.count);
+        if run.has_escapes {
+            let plain = self.read(&bytes[before..], Reading::Plain);
+            run.start = run.start.min(plain.start);
+            run.count = run.count.max(plain.count);
         }
-        (before + scan.start, scan.count)
+        (before + run.start, run.count)
     }
 }
 
@@ -520,12 +472,13 @@ fn longest_word(token: &str) -> &str {
         .unwrap_or(token)
 }
 
-/// An odd number with evenly spread bits.
+/// The factor of each earlier character in a hash: an odd number with evenly spread bits.
 const BASE: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Appends a character to a hash. The weight of each earlier character is multiplied by [`BASE`].
-fn push(hash: u64, character: u8) -> u64 {
-    hash.wrapping_mul(BASE).wrapping_add(character.into())
+/// Inlined, this keeps the hashes in registers.
+#[inline(always)]
+const fn is_one_of(hash: u64, [a, b, c, d]: [u64; FORMS]) -> bool {
+    hash == a || hash == b || hash == c || hash == d
 }
 
 #[cfg(test)]

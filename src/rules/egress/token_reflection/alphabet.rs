@@ -25,7 +25,7 @@ const COMMON: &[u8] = b"-._~+/=!$*:?@^|";
 
 /// The characters that a search takes for characters of tokens, as a table with one entry per byte: [`OTHER`],
 /// [`SPECIAL`] or the character. The two alphabets of base64 (RFC 4648 4 and 5) differ in two characters, which count as
-/// equal: `+` as `-`, and `/` as `_`.
+/// equal: `+` as `-`, and `/` as `_`. Special bytes that stand for themselves also count as equal.
 pub(super) struct Alphabet {
     table: [u8; 256],
     /// True if each character that a token may have is in the alphabet (RFC 6749 A.12). Special bytes then may also stand
@@ -77,12 +77,17 @@ impl Alphabet {
         self.table[usize::from(byte)]
     }
 
-    /// Returns the character that a byte stands for unless it begins an escape, or [`OTHER`].
-    pub(super) fn character(&self, byte: u8) -> u8 {
+    /// Returns the number of bytes at the beginning of `text` that are simply characters.
+    pub(super) fn count(&self, text: &[u8]) -> usize {
+        let is_other = |byte: &u8| self.entry(*byte) <= SPECIAL;
+        text.iter().position(is_other).unwrap_or(text.len())
+    }
+
+    /// Returns true if a byte is a character unless it begins an escape.
+    pub(super) fn contains(&self, byte: u8) -> bool {
         match self.entry(byte) {
-            SPECIAL if self.is_whole && byte > b' ' => byte,
-            SPECIAL => OTHER,
-            character => character,
+            SPECIAL => self.is_whole && byte > b' ',
+            entry => entry != OTHER,
         }
     }
 }
