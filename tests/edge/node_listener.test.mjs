@@ -645,3 +645,23 @@ test('stop() ends HTTP/2 sessions after their streams', { timeout: 60_000 }, asy
   await stopped
   await closed
 })
+
+test('body that is there already is sent together with its headers', async (t) => {
+  const { port } = await serve(t, () => new Response('whole', { headers: { 'content-length': '5' } }))
+  const socket = connect(port, '127.0.0.1')
+  t.after(() => socket.destroy())
+  socket.write('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n')
+  const [first] = await once(socket, 'data')
+  assert.match(`${first}`, /^HTTP\/1\.1 200 [^]*\r\n\r\nwhole$/)
+})
+
+test('body that fails before its first byte breaks the connection off', async (t) => {
+  const pull = () => Promise.reject(new Error('the upstream is gone'))
+  const broken = () => new Response(new ReadableStream({ pull }), { headers: { 'content-length': '5' } })
+  const { port } = await serve(t, broken, { onError: () => {} })
+  const socket = connect(port, '127.0.0.1')
+  socket.write('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n')
+  let text = ''
+  for await (const piece of socket) text += piece
+  assert.match(text, /^HTTP\/1\.1 200 [^]*\r\n\r\n$/)
+})
