@@ -2,19 +2,26 @@ import { readdirSync, readFileSync } from 'node:fs'
 import process from 'node:process'
 
 /**
- * Returns the processor time of this process's descendants in milliseconds, including all their threads. Unlike
+ * Returns the processor time of processes in milliseconds, including all their threads: of `pids`, or of all descendants of
+ * this process. Unlike
  * wall-clock time, processor time excludes other load on the machine. Only Linux reports processor time. On other
  * systems this function returns wall-clock time.
  */
-export function processorTime() {
+export function processorTime(pids = undefined) {
   try {
-    return descendants(process.pid).reduce((sum, pid) => sum + timeOf(pid), 0)
+    return (pids ?? descendants(process.pid)).reduce((sum, pid) => sum + timeOf(pid), 0)
   } catch {
     return performance.now()
   }
 }
 
-const descendants = (pid) =>
+/** Returns the resident memory of processes in megabytes. */
+export const memoryOf = (pids) =>
+  pids.reduce((sum, pid) => sum + Number(/VmRSS:\s*(\d+)/.exec(read(`/proc/${pid}/status`))?.[1] ?? 0), 0) /
+  1024
+
+/** Returns the numbers of the processes that a process has started, and that these have started. */
+export const descendants = (pid) =>
   threads(pid)
     .flatMap((thread) => read(`/proc/${pid}/task/${thread}/children`).split(' ').filter(Boolean))
     .flatMap((child) => [child, ...descendants(child)])

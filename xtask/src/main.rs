@@ -134,12 +134,12 @@ enum Command {
         #[arg(long)]
         only: Option<String>,
     },
-    /// Compare the speed with other libraries, in Node and in a real browser. `bench edge` measures the token handler.
-    /// `bench --only visits --waterfall` prints where the milliseconds of a visit go. `bench counts` counts requests in
-    /// virtual time.
+    /// Compare the speed with other libraries, in Node and in a real browser. `bench edge` measures the token handler, and
+    /// `bench proxies` compares it with other proxies, such as oauth2-proxy, which Go builds. `bench counts` counts requests
+    /// in virtual time. `bench --only visits --waterfall` prints where the milliseconds of a visit go.
     Bench {
-        /// Options of benches/bench.mjs. After `edge`: options of benches/edge/bench.mjs. After `counts`: `--write` for the
-        /// tables in docs/performance.md.
+        /// Options of benches/bench.mjs. After `edge` or `proxies`: options of the `bench.mjs` in this folder. After `counts`:
+        /// `--write` for the tables in docs/performance.md.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
@@ -415,10 +415,16 @@ fn bench(options: &[String]) -> Result<()> {
     if options.first().is_some_and(|first| first == "counts") {
         return counts(options.iter().any(|option| option == "--write"));
     }
-    if let Some(("edge", options)) = options.split_first().map(|(first, rest)| (&**first, rest)) {
+    let first = (options.split_first()).map(|(first, rest)| (&**first, rest));
+    if let Some(("edge", options)) = first {
         let bench = process::node(&["benches/edge/bench.mjs"]);
         let otherwise = "`cargo xtask bench` measures the vault, and needs no Redis";
         let bench = programs::with_programs(bench, &[programs::redis()], otherwise)?;
+        package::build()?;
+        return bench.args(options).run();
+    }
+    if let Some(("proxies", options)) = first {
+        let bench = programs::with_oauth2_proxy(process::node(&["benches/proxies/bench.mjs"]));
         package::build()?;
         return bench.args(options).run();
     }

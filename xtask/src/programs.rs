@@ -1,6 +1,7 @@
 //! Finds the programs that tests need and that neither cargo nor npm installs. If a program is missing, installs its
 //! Debian package.
 
+use crate::paths;
 use crate::process::{Process, program};
 use crate::progress::{Output, step};
 use anyhow::{Result, bail};
@@ -85,6 +86,27 @@ pub(crate) fn faketime() -> Need {
     Need {
         to_test: "processes whose clocks differ".to_owned(),
         programs: FAKETIME,
+    }
+}
+
+/// The version of oauth2-proxy that the token handler is compared with.
+const OAUTH2_PROXY: &str = "v7.15.6";
+
+/// Adds the environment variable with the path of oauth2-proxy to a process. Go builds the program at the first call. Without
+/// Go or its network, the process gets no variable.
+pub(crate) fn with_oauth2_proxy(process: Process) -> Process {
+    let folder = paths::target("tools").join(format!("oauth2-proxy-{OAUTH2_PROXY}"));
+    let built = folder.join("oauth2-proxy");
+    let build = || {
+        let package = format!("github.com/oauth2-proxy/oauth2-proxy/v7@{OAUTH2_PROXY}");
+        let go = program("go").env("GOBIN", &folder);
+        go.args(["install", &package]).run_quietly()
+    };
+    let is_built = built.is_file() || step("go install oauth2-proxy", Output::Quiet, build).is_ok();
+    if is_built {
+        process.env("OAUTH2_PROXY_PATH", built)
+    } else {
+        process
     }
 }
 

@@ -1,7 +1,8 @@
 import { executable, startServer } from './child.mjs'
 import { platform, processes } from './start.mjs'
 
-const packages = [
+/** The packages with Bun's executable for each kind of machine. */
+export const packages = [
   '@oven/bun-linux-x64/bin/bun',
   '@oven/bun-linux-aarch64/bin/bun',
   '@oven/bun-linux-x64-musl/bin/bun',

@@ -45,9 +45,10 @@ export async function guardedSite(kind, changes) {
  * Starts nginx with the file of a site. Its messages are in the folder of the result.
  *
  * @param {string} site The content of a file in `conf.d`.
+ * @param {number} [connections] The largest number of connections.
  * @returns {Promise<{ stop(): Promise<void> }>}
  */
-export async function startNginx(site) {
+export async function startNginx(site, connections = 512) {
   const command = process.env.NGINX_PATH ?? '/usr/sbin/nginx'
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-nginx-'))
   const file = join(folder, 'nginx.conf')
@@ -56,7 +57,7 @@ export async function startNginx(site) {
   await writeFile(
     file,
     `daemon off; master_process off; pid ${folder}/pid; error_log ${folder}/error.log;
-events {}
+events { worker_connections ${connections}; }
 http { access_log off; ${paths}
 ${site}
 }`,
