@@ -243,7 +243,7 @@ export const scopedHandlerFactory =
 const questionOf = ({ url, headers }: Request): Question => {
   const said = (name: string) => headers.get(`x-forwarded-${name}`) ?? ''
   return {
-    check: new URL(url).pathname.slice(1),
+    check: new URL(url).pathname,
     method: said('method'),
     url: `${said('proto')}://${said('host')}${said('uri')}`,
   }
