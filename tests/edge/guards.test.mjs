@@ -160,6 +160,39 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
       }
     })
 
+    // claim: handler-75
+    test('the port for checks answers nothing but checks', time, async () => {
+      const question = {
+        ...OPENED,
+        'x-forwarded-method': 'GET',
+        'x-forwarded-proto': 'https',
+        'x-forwarded-host': HOST,
+      }
+      for (const address of ['/', '/?site', '/auth/login', '/site']) {
+        for (const uri of ['/auth/login', '/auth/config', '/']) {
+          const headers = { ...question, 'x-forwarded-uri': uri, ...(address !== '/site' && { 'x-strongroom-check': SECRET }) }
+          const response = await alice.send(parts.check + address, { headers })
+          assert.equal(response.status, 403, `${address} ${uri}`)
+          assert.deepEqual(response.headers.getSetCookie(), [])
+        }
+      }
+    })
+
+    test('only WebSockets change the protocol', time, async () => {
+      for (const upgrade of ['h2c', 'h2c\r\nUpgrade: websocket', 'websocket, h2c']) {
+        const line = await connect({ Origin: ORIGIN, Upgrade: upgrade, 'Sec-Fetch-Site': 'same-origin' })
+        assert.match(line, / 200 /, upgrade)
+        assert.equal(parts.seen[0].headers.upgrade, undefined)
+      }
+    })
+
+    test('a client cannot remove what the site gets about the user', time, async () => {
+      const headers = { ...OPENED, connection: 'close, X-User, Authorization', 'x-user': 'admin' }
+      const { got } = await send(alice, '/', { headers })
+      assert.deepEqual(got.headers['x-user'], ['alice'])
+      assert.match(got.headers.authorization[0], /^Bearer /)
+    })
+
     /** Opens a WebSocket, and resolves with the first line of the response. */
     const connect = async (headers) => {
       parts.seen.length = 0

@@ -82,6 +82,8 @@ export async function startGuardedSite(name, { handler: respond, upgrade, origin
   return {
     origin,
     url,
+    /** The port for checks, which only the proxy should reach. */
+    check: check.origin,
     seen,
     bodies,
     store,
