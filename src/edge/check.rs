@@ -149,12 +149,14 @@ fn check_sender(context: &RequestContext) -> Result<()> {
         return csrf::check_socket(request, origin);
     }
     if !csrf::is_safe(&request.method) {
-        // The site's own server decides by these headers, too, but a service worker hides who sent a form.
+        // The site's own server decides by these headers, too, but a service worker hides who sent a form. A form cannot send
+        // X-Strongroom.
+        let accept = request.accept.clone();
         let own = Outer {
             method: request.method.clone(),
             mode: request.mode.clone(),
             dest: request.dest.clone(),
-            accept: request.accept.clone(),
+            accept: accept.filter(|_| !marker::is_script(request)),
             ..Outer::default()
         };
         return csrf::check_outer(request, &own, origin);

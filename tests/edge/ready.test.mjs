@@ -22,6 +22,7 @@ const handler = (more, faults = [], create = createTokenHandler) =>
     ...more,
   })
 const env = { CLIENT_SECRET: 'a secret' }
+const GUARDED = { origin: 'https://app.example.com', session: { storage: 'in-store' } }
 
 const statusOf = async (handler, env) =>
   (await handler.fetch(new Request('https://app.example.com/api/'), env)).status
@@ -68,6 +69,18 @@ for (const [what, more, given, expected] of [
     { coordinator: durableObject((env) => env.SESSIONS) },
     env,
     /`coordinator`: .*wrangler\.toml/,
+  ],
+  [
+    'a rule of a guard that the environment lacks',
+    { ...GUARDED, guards: { site: { secret: 's'.repeat(32), allow: { groups: env.GROUPS } } } },
+    env,
+    /`guards\.site\.allow\.groups`/,
+  ],
+  [
+    'rules of a guard that the environment lacks',
+    { ...GUARDED, guards: { site: { secret: 's'.repeat(32), allow: env.ALLOW } } },
+    env,
+    /`guards\.site\.allow`/,
   ],
   ['a missing Redis client', { coordinator: redis((env) => env.REDIS) }, env, /redis\(\)/],
 ]) {

@@ -335,6 +335,19 @@ fn only_the_apps_own_pages_change_something() {
         ),
         ("own script without the header", |it| it.marker = None, 204),
         (
+            "own script that expects a page",
+            |it| it.accept = Some("text/html".into()),
+            204,
+        ),
+        (
+            "a form in whose place a service worker sends another request",
+            |it| {
+                it.marker = None;
+                it.accept = Some("text/html".into());
+            },
+            403,
+        ),
+        (
             "another site",
             |it| {
                 it.site = Some("cross-site".into());
@@ -638,6 +651,12 @@ fn guards_need_sessions_in_the_store_an_origin_and_bearer_tokens() {
         (
             json!({ "allow": { "groups": [] } }),
             "`guards.site.allow.groups` is []",
+        ),
+        (json!({ "allow": {} }), "`guards.site.allow`"),
+        (json!({ "allow": null }), "`guards.site.allow`"),
+        (
+            json!({ "allow": { "groups": null } }),
+            "`guards.site.allow.groups`",
         ),
         (
             json!({ "allow": { "groups": "staff" } }),

@@ -312,7 +312,10 @@ export const configJson = (config: TokenHandlerConfig, env: unknown): string => 
   // A function gets requests, and not `env`.
   const { bind, describe, ...times } = session ?? {}
   const kept = typeof bind === 'function' ? times : { ...times, bind }
-  return JSON.stringify(resolved({ ...rest, session: session && kept }, env))
+  const all = resolved({ ...rest, session: session && kept }, env) as { guards?: unknown }
+  // JSON leaves out what is undefined, and a guard without a rule would let every user in. The core refuses null.
+  const guards = all.guards && JSON.parse(JSON.stringify(all.guards, (_, value) => value ?? null))
+  return JSON.stringify({ ...all, guards })
 }
 
 /** Replaces each function by the value that it reads from `env`. */

@@ -68,8 +68,13 @@ fn allow(guard: &Options<'_>) -> Vec<(String, Vec<String>)> {
     const WHY: &str = msg!("it must be an object such as { groups: ['staff', 'admin'] }");
     let path = [guard.path, "allow."].concat();
     let claims = guard.nested("allow", &path, WHY);
-    let names = claims.object.iter().map(|(name, _)| name);
+    let names: Vec<&str> = claims.object.iter().map(|(name, _)| name).collect();
+    // Without a claim, every user would enter, which only a missing option says.
+    if names.is_empty() && guard.object.get("allow").is_some() {
+        guard.refuse_unseen("allow", WHY);
+    }
     names
+        .into_iter()
         .map(|name| {
             let values = claims.strings(name, "", WHY);
             // An empty list would let no user in, which is hardly meant.
