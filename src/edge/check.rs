@@ -11,8 +11,8 @@
 
 use rules::prelude::*;
 
+use crate::config::Storage;
 use crate::config::guards::Guard;
-use crate::config::{Bind, Storage};
 use crate::csrf;
 use crate::io::{Allowed, Check, Outer, OwnResponse, Request};
 use crate::isolate::Seldom;
@@ -21,7 +21,6 @@ use crate::proxy;
 use crate::refusal::Refusal;
 use crate::request::RequestContext;
 use crate::response;
-use crate::store::coordinator;
 use crate::task::{Task, boxed};
 use rules::Secret;
 use rules::base::error::{Code, Error, Result};
@@ -53,9 +52,6 @@ pub(super) async fn handle(
     let context = RequestContext::new(task.clone(), request).map_err(|_| response::failure())?;
     if let Err(error) = check_sender(&context) {
         return Err(response::error(403, &error));
-    }
-    if task.bound_cookie().mode != Bind::Off {
-        coordinator::find_time(task).await;
     }
     let refused = match context.current_session().await {
         // A sealed cookie from before cannot be renewed here. The login clears it.
@@ -124,22 +120,30 @@ fn find_guard<'a>(
     Err(response::empty(403))
 }
 
-/// Checks that the proxy asks for an address of the app, which a server cannot read as another one.
+/// Checks that the proxy asks about an address of the app, which a server cannot read as another one, and not about the
+/// handler's own addresses: a login that needs a login would never begin.
 fn check_address(task: &Task, request: &Request) -> core::result::Result<(), OwnResponse> {
     let url = Url::parse(&request.url);
     let origin = url.and_then(|url| task.config().origins.of(&url));
     let path = origin.and_then(|origin| request.url.strip_prefix(&origin));
-    let Some(path) = path.filter(|path| path.starts_with('/')) else {
-        let message = msg!(
-            "a check was refused: X-Forwarded-Proto and X-Forwarded-Host are no entry of `origin`"
-        );
-        task.fault_seldom(Seldom::Check, message);
-        return Err(response::empty(403));
+    let path = path.filter(|path| path.starts_with('/'));
+    let below = path.and_then(|path| path.strip_prefix(&*task.config().base));
+    let why = match path {
+        Some(path) if !below.is_some_and(|rest| rest.starts_with('/')) => {
+            let (path, _) = strings::split_once(path, b'?');
+            return spelling::fault(path).map_or(Ok(()), |why| {
+                Err(response::refuse(403, Code::UrlNotAllowed, why))
+            });
+        }
+        Some(_) => {
+            msg!("a check was refused: the proxy must not ask about the handler's own addresses")
+        }
+        None => msg!(
+            "a check was refused: X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-Uri are no address of an entry of `origin`"
+        ),
     };
-    let (path, _) = strings::split_once(path, b'?');
-    spelling::fault(path).map_or(Ok(()), |why| {
-        Err(response::refuse(403, Code::UrlNotAllowed, why))
-    })
+    task.fault_seldom(Seldom::Check, why);
+    Err(response::empty(403))
 }
 
 /// Checks who sent the request. Any site may open a page of the site in a window, so the site must change nothing on GET.
@@ -172,10 +176,10 @@ fn is_opened(request: &Request) -> bool {
     csrf::is_safe(&request.method) && csrf::opens_page(request) && !csrf::is_prefetch(request)
 }
 
-/// Returns true if the request shows that the user is there.
+/// Returns true if the request shows that the user is there. Background requests never count: see
+/// [`RequestContext::updated_cookies`].
 fn is_activity(request: &Request) -> bool {
-    let is_by_user = marker::is_script(request) && !marker::is_background(request);
-    is_by_user || is_opened(request) || !csrf::is_safe(&request.method)
+    marker::is_script(request) || is_opened(request) || !csrf::is_safe(&request.method)
 }
 
 /// Adds the address of a login to the answer about a page that the user opens. The login returns there.

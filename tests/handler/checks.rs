@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::browser::Source;
 use crate::device::{BOUND, bound};
-use crate::host::{APP, Answered, Host, configuration, header, location};
+use crate::host::{APP, Answered, Host, KEYS, configuration, header, location};
+use crate::provider::{self, ISSUER};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -94,6 +95,34 @@ fn signed_in_user_gets_the_token_and_the_sites_own_cookies() {
     assert_eq!(allowed.authorization.expose(), format!("Bearer {token}"));
     assert_eq!(allowed.cookie, "theme=dark; __Host-strongrooms=2");
     assert_eq!(allowed.identity, []);
+}
+
+#[test]
+fn cookie_of_all_handlers_is_removed_under_another_name() {
+    let cookie = json!({ "keys": [KEYS[0]], "name": "other" });
+    let mut host = Host::signed_in_with(&configured(&json!({ "cookie": cookie })));
+    let mut request = host.navigation("/site/", Source::CrossSite);
+    let own = request.cookie.unwrap();
+    request.cookie = Some(format!("__Host-strongroom-outside=1; a=1;; {own}; b"));
+    assert_eq!(allowed(ask(&mut host, request)).cookie, "a=1; b");
+}
+
+#[test]
+fn claims_of_the_user_info_are_hidden_without_the_option() {
+    let members = json!({ "secret": SECRET, "identity": { "X-Email": "email" } });
+    let config = configured(&json!({ "claims": ["email"], "guards": { "site": members } }));
+    let mut asking = config.clone();
+    asking["userInfo"] = true.into();
+    let mut host = Host::with(&asking);
+    host.provider.more_metadata = format!(r#","userinfo_endpoint":"{ISSUER}/userinfo""#);
+    let info = json!({ "sub": "ann", "email": "a@b" }).to_string();
+    let reply = provider::json(200, &info);
+    host.provider.replies.push_back(("/userinfo", Some(reply)));
+    host.sign_in();
+    assert_eq!(allowed(open(&mut host, "/site/")).identity[0].1, "a@b");
+    let mut other = Host::with(&config);
+    (other.browser, other.store) = (host.browser.clone(), host.store.clone());
+    assert_eq!(allowed(open(&mut other, "/site/")).identity[0].1, "");
 }
 
 #[test]
@@ -503,6 +532,18 @@ fn scheme_and_host_must_be_an_origin_of_the_app() {
 }
 
 #[test]
+fn proxy_must_not_ask_about_the_handlers_own_addresses() {
+    let mut host = Host::with(&configured(&json!({})));
+    for path in ["/auth/login", "/auth/?a=1"] {
+        refused(open(&mut host, path), 403);
+    }
+    assert_eq!(host.faults(), [Code::ConfigInvalid], "one line a minute");
+    for path in ["/auth", "/authors/", "/site/auth/"] {
+        refused(open(&mut host, path), 303);
+    }
+}
+
+#[test]
 fn path_that_servers_read_in_several_ways_is_refused() {
     for (path, status) in [
         ("/site/..%2fadmin/x", 403),
@@ -552,6 +593,20 @@ fn pages_and_changes_extend_the_idle_timeout_and_pictures_do_not() {
         (
             |host, _, _| Request {
                 marker: None,
+                ..host.by_script("POST", "/site/")
+            },
+            true,
+        ),
+        (
+            |host, _, _| Request {
+                marker: Some("background".to_owned()),
+                ..host.by_script("GET", "/site/")
+            },
+            false,
+        ),
+        (
+            |host, _, _| Request {
+                marker: None,
                 ..host.by_script("GET", "/site/")
             },
             false,
@@ -577,7 +632,10 @@ fn end_of_the_session_waits_for_a_click() {
             .is_ok()
     );
     host.pass(11);
+    host.effects.clear();
     let login = location(&refused(open(&mut host, "/site/"), 303)).to_owned();
+    let is_written = host.effects.iter().any(|effect| effect == "Swap");
+    assert!(is_written, "the end is in the session's record");
     let page = host.go(&login, Source::CrossSite).own();
     assert_eq!(page.status, 200);
     assert!(page.body.unwrap().1.contains("Sign in?"));
@@ -622,7 +680,33 @@ fn bound_session_is_renewed_on_a_page_of_the_handler() {
 }
 
 #[test]
+fn renewal_that_failed_is_503() {
+    let config = json!({ "session": { "storage": "in-store", "bind": "required" } });
+    let mut host = Host::with(&configured(&config));
+    bound(&mut host);
+    host.pass(700);
+    host.browser.lose(BOUND);
+    let mut request = host.navigation("/site/", Source::App);
+    request.bound_skipped = Some("server_error".to_owned());
+    let response = refused(ask(&mut host, request), 503);
+    assert_eq!(header(&response, "location"), None);
+}
+
+#[test]
 fn guards_need_sessions_in_the_store_an_origin_and_bearer_tokens() {
+    let mut config = configuration(&configured(&json!({})));
+    config.as_object_mut().unwrap().remove("origin");
+    let error = Config::parse(&config.to_string()).unwrap_err();
+    assert!(
+        error.message().contains("`origin` is missing: `guards`"),
+        "{}",
+        error.message()
+    );
+    let spaced = format!("{SECRET} ");
+    let (short, long) = ("a".repeat(32), "a".repeat(33));
+    let named = |name: &str| configured(&json!({ "guards": { name: { "secret": SECRET } } }));
+    assert!(Config::parse(&configuration(&named(&short)).to_string()).is_ok());
+    refuses(&named(&long), &format!("`guards.{long}`: the name"));
     for (changes, expected) in [
         (
             json!({ "session": {} }),
@@ -640,6 +724,10 @@ fn guards_need_sessions_in_the_store_an_origin_and_bearer_tokens() {
         (json!({ "guards": { "site": {} } }), "`guards.site.secret`"),
         (
             json!({ "guards": { "site": { "secret": "short" } } }),
+            "`guards.site.secret`",
+        ),
+        (
+            json!({ "guards": { "site": { "secret": spaced } } }),
             "`guards.site.secret`",
         ),
         (json!({ "guards": [] }), "`guards`"),
@@ -665,6 +753,10 @@ fn guards_need_sessions_in_the_store_an_origin_and_bearer_tokens() {
         (
             json!({ "identity": { "X_User": "sub" } }),
             "`guards.site.identity.X_User`",
+        ),
+        (
+            json!({ "identity": { "X-A_B": "sub" } }),
+            "`guards.site.identity.X-A_B`",
         ),
         (
             json!({ "identity": { "Cookie": "sub" } }),
