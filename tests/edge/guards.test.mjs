@@ -21,6 +21,8 @@ const FORGED = {
   'x-forwarded-uri': '/public',
   'x-forwarded-host': 'evil.test',
   'x-forwarded-proto': 'http',
+  'x-forwarded-for': '192.0.2.1',
+  forwarded: 'host=evil.test',
 }
 
 const WINDOW = { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', accept: 'text/html' }
@@ -81,6 +83,8 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
       assert.deepEqual(got.headers['x-user'], ['alice'])
       assert.equal(got.headers['x-user-email'], undefined)
       assert.equal(got.headers.x_user, undefined)
+      assert.equal(got.headers.forwarded, undefined)
+      for (const values of Object.values(got.headers)) assert.doesNotMatch(`${values}`, /evil|192\.0\.2\.1/)
       const refused = await send(stranger, '/', { headers: { ...OWN_PICTURE, ...FORGED } })
       assert.equal(refused.status, 401)
       assert.equal(refused.got, undefined)
@@ -170,7 +174,11 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
       }
       for (const address of ['/', '/?site', '/auth/login', '/site']) {
         for (const uri of ['/auth/login', '/auth/config', '/']) {
-          const headers = { ...question, 'x-forwarded-uri': uri, ...(address !== '/site' && { 'x-strongroom-check': SECRET }) }
+          const headers = {
+            ...question,
+            'x-forwarded-uri': uri,
+            ...(address !== '/site' && { 'x-strongroom-check': SECRET }),
+          }
           const response = await alice.send(parts.check + address, { headers })
           assert.equal(response.status, 403, `${address} ${uri}`)
           assert.deepEqual(response.headers.getSetCookie(), [])

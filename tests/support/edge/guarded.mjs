@@ -104,7 +104,7 @@ const PROXIES = {
       'the value of CHECK_SECRET': SECRET,
       // As if TLS ended at this proxy, with its usual port.
       'X-Forwarded-Proto $scheme': `X-Forwarded-Proto ${origin.protocol.slice(0, -1)}`,
-      'X-Forwarded-Host $host': `X-Forwarded-Host ${origin.host}`,
+      'X-Forwarded-Host $http_host': `X-Forwarded-Host ${origin.host}`,
     })
     return startNginx(file)
   },
