@@ -13,6 +13,7 @@ export { denoKv, type DenoKv } from './coordinators/deno-kv.js'
 export { durableObject, StrongroomSessions } from './coordinators/durable-object.js'
 export type {
   CallbackEvent,
+  ClockDiffersEvent,
   CopyRefusedEvent,
   CoordinatorEvent,
   HandlerEvent,

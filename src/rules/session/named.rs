@@ -20,20 +20,18 @@ pub(crate) fn contains_token(json: &str, tokens: &[Option<&Secret>]) -> bool {
     if tokens.iter().any(is_there) {
         return true;
     }
-    // JSON escapes the backslashes of a string that itself has escapes.
     let guard = Guard::search_for(&tokens);
-    let is_in = |text: &str| guard.as_ref().is_some_and(|it| it.is_in(text.as_bytes()));
-    is_in(json) || is_in(&without_double_backslashes(json))
-}
-
-/// Replaces each pair of backslashes by one.
-fn without_double_backslashes(json: &str) -> String {
-    let mut is_second = false;
-    let is_kept = |c: &char| {
-        is_second = *c == '\\' && !is_second;
-        *c != '\\' || is_second
+    let is_in = |text: &[u8]| guard.as_ref().is_some_and(|it| it.is_in(text));
+    if is_in(json.as_bytes()) {
+        return true;
+    }
+    // JSON escapes the backslashes of a string that itself has escapes.
+    let mut is_escaped = false;
+    let is_kept = |byte: &u8| {
+        is_escaped = *byte == b'\\' && !is_escaped;
+        *byte != b'\\' || is_escaped
     };
-    json.chars().filter(is_kept).collect()
+    is_in(&json.bytes().filter(is_kept).collect::<Vec<u8>>())
 }
 
 /// Returns the user by `claims`, the output of [`Members::of`](crate::oauth::identity::Members::of). After a login they
