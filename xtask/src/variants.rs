@@ -353,7 +353,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "uncommitted_successor_is_kept",
         fault: "a successor that could not be committed is forgotten",
         noticed_by: "isolates_consumed",
-        seed: 2963,
+        seed: 870,
         breaks: Instead("false"),
     },
     Variant {
@@ -381,7 +381,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "holder_stops_first",
         fault: "a flight sends the refresh token although its lease may have expired",
         noticed_by: "isolates_single_flight",
-        seed: 96,
+        seed: 88,
         breaks: Instead("lease.is_some()"),
     },
     Variant {
@@ -453,7 +453,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "interaction_required_keeps_session",
         fault: "a session ends when the provider requires its user",
         noticed_by: "isolates_definite_end",
-        seed: 12,
+        seed: 535,
         breaks: Instead("on_refused(task, session).await"),
     },
     Variant {
@@ -474,7 +474,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "grace_period",
         fault: "there is no grace period",
         noticed_by: "isolates_grace",
-        seed: 12,
+        seed: 82,
         breaks: Instead("return Copied::Yes;"),
     },
     Variant {
@@ -518,7 +518,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "back_channel_logout_is_found",
         fault: "the provider's end of a session is not noticed",
         noticed_by: "isolates_end_stays",
-        seed: 4,
+        seed: 3,
         breaks: Instead("FoundEnd::default()"),
     },
     Variant {
@@ -587,7 +587,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "failed_refresh_withdraws_intent",
         fault: "a failed refresh leaves its intent",
         noticed_by: "isolates_withdrawn",
-        seed: 12,
+        seed: 1,
         breaks: Skip,
     },
     Variant {
@@ -601,14 +601,14 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "refused_token_ends_session",
         fault: "a rejected refresh token does not end its session",
         noticed_by: "isolates_refused",
-        seed: 1,
+        seed: 33,
         breaks: Skip,
     },
     Variant {
         control: "commit_survives_other_writes",
         fault: "a commit is abandoned after a conflicting write",
         noticed_by: "isolates_withdrawn",
-        seed: 74,
+        seed: 123,
         breaks: Before(
             "record_store::cache_unwritten(task, &successor, next_record(task, before.as_deref(), &successor));
             return Ok(successor);",
@@ -660,7 +660,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "bound_cookie_needs_a_signature",
         fault: "a signed challenge gets another challenge",
         noticed_by: "isolates_owner",
-        seed: 8,
+        seed: 1,
         breaks: Instead("(response::empty(403), CHALLENGE_LIFE)"),
     },
     Variant {
