@@ -364,7 +364,7 @@ async function send(response: Response, outgoing: NodeResponse, isHead: boolean)
     return void outgoing.end()
   }
   // The headers do not wait for the body, because an event source must open before its first event. A body that is there
-  // already is sent together with them: each write to a socket costs as much as a third of the handler's own code.
+  // already is sent together with them, in one write.
   const flush = () => {
     if (!outgoing.headersSent && !outgoing.destroyed) flushHeaders(outgoing, response.headers)
   }
