@@ -37,6 +37,7 @@ const OWN_PICTURE = {
 const site = {
   handler(request, response) {
     response.setHeader('cache-control', 'max-age=60')
+    if (request.url === '/accel') response.setHeader('x-accel-redirect', '/.strongroom-check')
     response.end('the site')
   },
   upgrade(request, socket) {
@@ -162,6 +163,11 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
           assert.equal(response.headers.get('x-user'), null, path)
         }
       }
+    })
+
+    test('a site cannot show the answer of a check to its page', time, async () => {
+      const { response } = await send(alice, '/accel', { headers: OPENED })
+      for (const name of ['authorization', 'cookie']) assert.equal(response.headers.get(name), null)
     })
 
     // claim: handler-75
