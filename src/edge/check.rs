@@ -12,7 +12,7 @@
 use rules::prelude::*;
 
 use crate::config::Storage;
-use crate::config::guards::Guard;
+use crate::config::guards::{self, Guard};
 use crate::csrf;
 use crate::io::{Allowed, Check, Outer, OwnResponse, Request};
 use crate::isolate::Seldom;
@@ -68,7 +68,7 @@ pub(super) async fn handle(
             };
             let mut identity = Vec::new();
             for (header, claim) in &guard.identity {
-                let value = header_value(user.claims().get(claim));
+                let value = header_value(guards::claim(user.claims(), claim));
                 if value.len() > LONGEST_VALUE {
                     return Err(too_long(task, header));
                 }

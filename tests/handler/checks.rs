@@ -193,6 +193,34 @@ fn user_without_an_allowed_value_is_refused() {
     }
 }
 
+// claim: handler-75
+#[test]
+fn address_that_the_provider_has_not_verified_is_not_the_users() {
+    let rule = json!({ "allow": { "email": ["ann@example.com"] } });
+    let shown = json!({ "identity": { "X-Email": "email", "X-Phone": "phone_number" } });
+    for (verified, status, value) in [
+        ("", 204, "ann@example.com"),
+        (r#","email_verified":true"#, 204, "ann@example.com"),
+        (r#","email_verified":"true""#, 204, "ann@example.com"),
+        (r#","email_verified":false"#, 403, ""),
+        (r#","email_verified":"false""#, 403, ""),
+        (r#","email_verified":null"#, 403, ""),
+        (r#","email_verified":0"#, 403, ""),
+    ] {
+        let claims = format!(r#""email":"ann@example.com","phone_number":"1"{verified}"#);
+        let mut host = Host::with(&guard(&rule));
+        host.provider.state(&claims);
+        host.sign_in();
+        assert_eq!(open(&mut host, "/site/").status(), status, "{verified}");
+        let mut host = Host::with(&guard(&shown));
+        host.provider.state(&claims);
+        host.sign_in();
+        let identity = allowed(open(&mut host, "/site/")).identity;
+        assert_eq!(identity[0].1, value, "{verified}");
+        assert_eq!(identity[1].1, "1");
+    }
+}
+
 #[test]
 fn user_without_a_session_is_sent_to_the_login() {
     const LOGIN: &str = "https://app.example.com/auth/login?returnTo=%2Fsite%2F%3Fa%3D1&automatic=";

@@ -129,10 +129,21 @@ impl Guard {
                 let text = claim.as_str();
                 text.is_some_and(|text| values.iter().any(|value| value == text))
             };
-            match claims.get(name) {
+            match claim(claims, name) {
                 Some(Value::Array(items)) => items.iter().any(has),
                 claim => claim.is_some_and(has),
             }
         })
     }
+}
+
+/// Returns a claim of the user. A claim that the provider has not verified is missing: users can often write it themselves,
+/// such as another user's `email` (OIDC Core 5.1, `email_verified`).
+pub(crate) fn claim<'a>(claims: &'a Object, name: &str) -> Option<&'a Value> {
+    let is_verified = match claims.get(&[name, "_verified"].concat()) {
+        None => true,
+        Some(Value::String(said)) => said == "true",
+        said => said == Some(&Value::Bool(true)),
+    };
+    claims.get(name).filter(|_| is_verified)
 }
