@@ -251,7 +251,14 @@ fn only_an_opened_page_is_sent_to_the_login() {
         ..page
     };
     let script = host.by_script("GET", "/site/data");
-    for request in [picture(&host), frame, prefetch, form, script] {
+    let old_script = Request {
+        site: None,
+        mode: None,
+        dest: None,
+        accept: Some("text/html".to_owned()),
+        ..script.clone()
+    };
+    for request in [picture(&host), frame, prefetch, form, script, old_script] {
         for address in ["site", "site/nginx"] {
             let response = refused(ask_at(&mut host, address, request.clone()), 401);
             assert_eq!(header(&response, "location"), None);
@@ -311,6 +318,26 @@ fn only_the_apps_own_pages_read_resources() {
                 it.dest = Some("document".into());
             },
             204,
+        ),
+        (
+            "the head of a page of another site in a window",
+            |it| {
+                it.method = "HEAD".into();
+                it.site = Some("cross-site".into());
+                it.mode = Some("navigate".into());
+                it.dest = Some("document".into());
+            },
+            204,
+        ),
+        (
+            "another method of another site in a window",
+            |it| {
+                it.method = "OPTIONS".into();
+                it.site = Some("cross-site".into());
+                it.mode = Some("navigate".into());
+                it.dest = Some("document".into());
+            },
+            403,
         ),
         (
             "a prefetched page of another site",
