@@ -1,13 +1,14 @@
-//! Answers to a reverse proxy that carries the traffic of a site itself, and asks here for each request if its user is signed
-//! in: nginx's `auth_request`, Caddy's `forward_auth`.
+//! Checks: a reverse proxy carries the traffic of a site itself, and asks here for each request if it may pass (nginx's
+//! `auth_request`, Caddy's `forward_auth`).
 //!
-//! The site is not a route: the proxy sends its own request with the token, and nothing of the response is searched. The
-//! script of the site runs on the app's origin, so the site must be as trusted as the app.
+//! The site is not a route: the proxy sends its own request with the token, and nothing of the site's response is searched.
+//! The script of the site runs on the app's origin, so the site must be as trusted as the app.
 //!
-//! The address of a check names the guard. The path of the user's request decides nothing but where a login returns to,
-//! because proxies and servers read paths in different ways.
+//! The path of a check names the guard. The path of the user's request only decides where a login returns to, because proxies
+//! and servers read paths in different ways.
 //!
-//! An answer sets no cookie: nginx would pass on only the first one, and none with most answers. So sessions are in the store.
+//! The response to a check sets no cookie: nginx would pass on only the first one, and none with most responses. So sessions
+//! are in the store.
 
 use rules::prelude::*;
 
@@ -30,13 +31,13 @@ use rules::codec::json::Value;
 use rules::codec::url::Url;
 use rules::egress::policy::spelling;
 
-/// The end of the address of checks for nginx, which understands only 2xx, 401 and 403.
+/// The end of the path of checks by nginx, which understands only 2xx, 401 and 403.
 const FOR_NGINX: &str = "/nginx";
 
 /// Longest value of a header about the user, in bytes.
 const LONGEST_VALUE: usize = 1024;
 
-/// Decides about the request of a site's user. The error is the answer that lets the request not pass.
+/// Decides if the request of a site's user may pass. The error is the response that refuses it.
 pub(super) async fn handle(
     task: &Task,
     mut request: Box<Request>,
@@ -44,7 +45,7 @@ pub(super) async fn handle(
 ) -> core::result::Result<Allowed, OwnResponse> {
     let (guard, is_for_nginx) = find_guard(task, check)?;
     check_address(task, &request)?;
-    // Proxies remove `Upgrade` from the question.
+    // Proxies send a check without `Upgrade`.
     request.upgrade = check
         .socket_version
         .as_ref()
@@ -54,7 +55,7 @@ pub(super) async fn handle(
         return Err(response::error(403, &error));
     }
     let refused = match context.current_session().await {
-        // A sealed cookie from before cannot be renewed here. The login clears it.
+        // A sealed cookie, from a time before `storage: 'in-store'`, cannot be renewed here. The login clears it.
         Ok(Some((session, _))) if context.found_in() == Storage::InStore => {
             let user = session.user();
             let user = user.map(|user| user.visible(task.config().flow.asks_user_info));
@@ -95,14 +96,14 @@ pub(super) async fn handle(
     Err(to_login(&context, refused, is_for_nginx))
 }
 
-/// Finds the guard that the address of the check names, and checks its secret. The second value is true if the answer is for
-/// nginx.
+/// Finds the guard that the path of the check names, and compares its secret. The second value is true if the response is
+/// for nginx.
 fn find_guard<'a>(
     task: &'a Task,
     check: &Check,
 ) -> core::result::Result<(&'a Guard, bool), OwnResponse> {
-    let name = check.address.strip_suffix(FOR_NGINX);
-    let named = name.unwrap_or(&check.address);
+    let name = check.path.strip_suffix(FOR_NGINX);
+    let named = name.unwrap_or(&check.path);
     let guard = task
         .config()
         .guards
@@ -114,7 +115,7 @@ fn find_guard<'a>(
         Some(_) => {
             msg!("a check was refused: its X-Strongroom-Check is not the secret of the guard")
         }
-        None => msg!("a check was refused: its address names no entry of `guards`"),
+        None => msg!("a check was refused: its path names no entry of `guards`"),
     };
     task.fault_seldom(Seldom::Check, why);
     Err(response::empty(403))
@@ -139,14 +140,15 @@ fn check_address(task: &Task, request: &Request) -> core::result::Result<(), Own
             msg!("a check was refused: the proxy must not ask about the handler's own addresses")
         }
         None => msg!(
-            "a check was refused: X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-Uri are no address of an entry of `origin`"
+            "a check was refused: X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-Uri are not an address of an entry of `origin`"
         ),
     };
     task.fault_seldom(Seldom::Check, why);
     Err(response::empty(403))
 }
 
-/// Checks who sent the request. Any site may open a page of the site in a window, so the site must change nothing on GET.
+/// Checks who sent the request. Any other site may open a page of the guarded site in a window, so the guarded site must
+/// change nothing on GET.
 fn check_sender(context: &RequestContext) -> Result<()> {
     let (request, origin) = (&context.request, &context.origin);
     if csrf::is_socket(request) {
@@ -182,7 +184,7 @@ fn is_activity(request: &Request) -> bool {
     marker::is_script(request) || is_opened(request) || !csrf::is_safe(&request.method)
 }
 
-/// Adds the address of a login to the answer about a page that the user opens. The login returns there.
+/// Adds the address of a login to the response, if the user opens a page. The login returns to that page.
 fn to_login(context: &RequestContext, refused: OwnResponse, is_for_nginx: bool) -> OwnResponse {
     if !is_opened(&context.request) {
         return refused;
@@ -199,8 +201,8 @@ fn to_login(context: &RequestContext, refused: OwnResponse, is_for_nginx: bool) 
     refused
 }
 
-/// Returns a claim as the value of a header: visible ASCII, anything else percent-encoded, and the items of a list separated
-/// by commas. A claim that is missing or an object is an empty string.
+/// Returns a claim as the value of a header: visible ASCII, anything else percent-encoded, and the items of an array
+/// separated by commas. A claim that is missing, null or an object is an empty string.
 fn header_value(claim: Option<&Value>) -> String {
     let mut out = String::new();
     match claim {

@@ -64,19 +64,19 @@ pub struct Request {
     pub request_id: Option<String>,
     /// `traceparent`, whose trace ID is the ID of the request if there is no other.
     pub traceparent: Option<String>,
-    /// The question of a reverse proxy. The method and the URL are then those of the request about which it asks, and the URL
-    /// is the text that the proxy has, not normalized.
+    /// The check that a reverse proxy has sent, if this is one. The method and the URL are then those of the request about
+    /// which it asks, and the URL is as the proxy has received it, not normalized.
     pub check: Option<Check>,
 }
 
 /// The question of a reverse proxy about a request that it has received.
 #[derive(Clone, Debug, Default)]
 pub struct Check {
-    /// The path of the address of the check without its first slash: `<guard>`, or `<guard>/nginx`.
-    pub address: String,
+    /// The path of the check without its first slash: `<guard>`, or `<guard>/nginx`.
+    pub path: String,
     /// `X-Strongroom-Check`: the secret of the guard.
     pub secret: Option<String>,
-    /// `Sec-WebSocket-Version`: the request is the handshake of a WebSocket.
+    /// `Sec-WebSocket-Version`. If it is present, the request is the handshake of a WebSocket.
     pub socket_version: Option<String>,
 }
 
@@ -339,7 +339,7 @@ pub enum Response {
         /// True if the response's `WWW-Authenticate` is forwarded. Otherwise the host removes this header.
         keeps_challenge: bool,
     },
-    /// The answer to a check: the proxy may pass the request on, with these headers.
+    /// The response to a check: the proxy may pass the request on, with these headers.
     Allowed(Allowed),
     /// The URL is not one of the handler's paths. The app's own handler responds, if there is one.
     NotHandled,
@@ -366,7 +366,7 @@ pub struct Allowed {
     pub authorization: Secret,
     /// `Cookie` without the handler's own cookies. The site would otherwise hold its users' sessions.
     pub cookie: String,
-    /// The headers about the user. Those without a value are empty strings, so that they replace what a client sends.
+    /// The headers about the user. A missing claim is an empty string, so that it replaces what a client sends.
     pub identity: Vec<(String, String)>,
 }
 

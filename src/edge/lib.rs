@@ -15,7 +15,7 @@
 //! - `router`: finds the endpoint or the upstream of a request.
 //! - `endpoints`: login, callback, logout, and what scripts ask the handler.
 //! - `manage`: the commands of the app's server, such as to end the sessions of a user.
-//! - `check`: answers to a reverse proxy that carries a site's traffic itself.
+//! - `check`: responses to a reverse proxy that carries a site's traffic itself.
 //! - `proxy`: forwards requests to upstreams, with the access token.
 //! - `navigation`: who began a navigation, and the pages that wait for the user's click.
 //! - `request`: the session of a request, and its new cookie.

@@ -148,14 +148,14 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
       }
     })
 
-    test('doubled headers do not pass as the own ones', time, async () => {
+    test("doubled headers do not count as the site's own", time, async () => {
       const doubled = { ...OWN_PICTURE, 'sec-fetch-site': ['same-origin', 'cross-site'] }
       assert.equal((await send(alice, '/logo.png', { headers: doubled })).status, 403)
       const origins = { 'sec-fetch-site': 'same-origin', origin: [ORIGIN, 'https://evil.test'] }
       assert.equal((await send(alice, '/form', { method: 'POST', headers: origins })).status, 403)
     })
 
-    test('a published address never answers as a check', time, async () => {
+    test('the public port never responds to a check', time, async () => {
       for (const path of ['/.strongroom-check', '/auth/site', '/auth/site/nginx', '/site', '/site/nginx']) {
         for (const headers of [OPENED, FORGED, { ...FORGED, 'x-strongroom-check': SECRET }]) {
           const { response } = await send(alice, path, { headers })
@@ -171,7 +171,7 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
     })
 
     // claim: handler-75
-    test('the port for checks answers nothing but checks', time, async () => {
+    test('the port for checks responds only to checks', time, async () => {
       const question = {
         ...OPENED,
         'x-forwarded-method': 'GET',
@@ -228,7 +228,7 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
       return `${first}`.split('\r\n')[0]
     }
 
-    test('a socket needs the own origin', time, async () => {
+    test("a socket needs the site's own origin", time, async () => {
       assert.match(await connect({ Origin: ORIGIN, 'Sec-Fetch-Site': 'same-origin' }), / 101 /)
       assert.match(parts.seen[0].headers.authorization[0], /^Bearer /)
       for (const origin of ['https://evil.test', 'null']) {
@@ -253,7 +253,7 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
     })
 
     // claim: handler-75
-    test('answers are never stored', time, async () => {
+    test('responses are never stored', time, async () => {
       for (const visitor of [alice, stranger, alice]) {
         const { got } = await send(visitor, '/same', { headers: OWN_PICTURE })
         assert.equal(!!got, visitor === alice)

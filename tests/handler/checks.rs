@@ -34,10 +34,10 @@ fn host() -> Host {
 }
 
 /// Asks about a request.
-fn ask_at(host: &mut Host, address: &str, request: Request) -> Answered {
+fn ask_at(host: &mut Host, path: &str, request: Request) -> Answered {
     host.request(Request {
         check: Some(Check {
-            address: address.to_owned(),
+            path: path.to_owned(),
             secret: Some(SECRET.to_owned()),
             socket_version: None,
         }),
@@ -512,7 +512,7 @@ fn socket_needs_the_own_origin() {
             mode: Some("websocket".to_owned()),
             dest: Some("empty".to_owned()),
             check: Some(Check {
-                address: "site".to_owned(),
+                path: "site".to_owned(),
                 secret: Some(SECRET.to_owned()),
                 socket_version: Some("13".to_owned()),
             }),
@@ -529,7 +529,7 @@ fn socket_needs_the_own_origin() {
 // claim: handler-75
 #[test]
 fn check_needs_the_guards_secret() {
-    for (address, secret) in [
+    for (path, secret) in [
         ("site", None),
         ("site", Some("")),
         ("site", Some("0123456789abcdef0123456789abcdeF")),
@@ -543,7 +543,7 @@ fn check_needs_the_guards_secret() {
         for _ in 0..3 {
             let request = Request {
                 check: Some(Check {
-                    address: address.to_owned(),
+                    path: path.to_owned(),
                     secret: secret.map(str::to_owned),
                     socket_version: None,
                 }),
@@ -556,7 +556,7 @@ fn check_needs_the_guards_secret() {
 }
 
 #[test]
-fn request_of_a_browser_is_no_check() {
+fn request_of_a_browser_is_not_a_check() {
     let mut host = host();
     for path in ["/site", "/site/nginx", "/auth/site"] {
         let request = host.navigation(path, Source::App);

@@ -96,8 +96,9 @@ export interface TokenHandlerConfig {
    */
   routes?: Route[]
   /**
-   * The sites about whose requests a reverse proxy asks `handler.check`, by the names in the addresses of the checks. Needs
-   * `session.storage: 'in-store'` and `origin`, and not `dpop`. Default: none. Experimental: see docs/oauth2-proxy.md.
+   * The sites for which a reverse proxy asks `handler.check` about each request. The key is the name in the path of the
+   * check. Needs `session.storage: 'in-store'` and `origin`. Cannot be used with `dpop`. Default: none. Experimental: see
+   * docs/oauth2-proxy.md.
    */
   guards?: Record<string, Guard>
   /**
@@ -289,19 +290,19 @@ export interface Route {
   timeout?: number
 }
 
-/** A site that another server serves. */
+/** A site behind a reverse proxy that asks `handler.check` about each request. */
 export interface Guard {
   /** The secret that the proxy sends as `X-Strongroom-Check`: at least 32 characters. */
   secret: FromEnv<string>
   /**
-   * Claims of the ID token with their allowed values, such as `{ groups: ['staff'] }`. Users need one of the values of each
+   * Claims of the ID token with their allowed values, such as `{ groups: ['staff'] }`. A user needs one of the values of each
    * claim. Default: each user may enter.
    */
   allow?: Record<string, string[]>
   /**
    * Headers with claims for the site, such as `{ 'X-User-Email': 'email' }`. The names begin with `X-` or `Remote-`. Visible
-   * ASCII is sent as it is, anything else percent-encoded, and lists with commas. Each header is always there: a claim that is
-   * missing is an empty value.
+   * ASCII is sent as it is, except `%` and `,`, and anything else percent-encoded. Commas separate the items of an array. The
+   * proxy gets each header: a missing claim is an empty value, and proxies may leave an empty header out.
    */
   identity?: Record<string, string>
 }
@@ -313,7 +314,7 @@ export const configJson = (config: TokenHandlerConfig, env: unknown): string => 
   const { bind, describe, ...times } = session ?? {}
   const kept = typeof bind === 'function' ? times : { ...times, bind }
   const all = resolved({ ...rest, session: session && kept }, env) as { guards?: unknown }
-  // JSON leaves out what is undefined, and a guard without a rule would let every user in. The core refuses null.
+  // JSON leaves out what is undefined, and a guard without `allow` would let every user in. The core refuses null.
   const guards = all.guards && JSON.parse(JSON.stringify(all.guards, (_, value) => value ?? null))
   return JSON.stringify({ ...all, guards })
 }

@@ -2,7 +2,7 @@ import { DEFAULT_BASE } from '../../glue/constants.js'
 import { StrongroomError } from '../page/errors/error.js'
 import type { TokenHandlerConfig } from './config.js'
 import { type HandlerHealth, writeLine } from './events.js'
-import { type Context, Host, type Question, type Scope } from './host.js'
+import { type Check, type Context, Host, type Scope } from './host.js'
 import {
   type EdgeSession,
   type Outer,
@@ -22,10 +22,10 @@ export interface TokenHandler {
   /** Responds as {@link fetch} does, but resolves with `undefined` for other URLs, which the app handles. */
   handle(request: Request, env?: unknown, context?: Context): Promise<Response | undefined>
   /**
-   * Answers a reverse proxy that carries the traffic of a site itself, such as nginx with `auth_request` or Caddy with
-   * `forward_auth`. Serve it at an address that only the proxy reaches, as in
-   * `createServer(toNodeListener(handler.check)).listen(4181, '127.0.0.1')`. `/<guard>` and, for nginx, `/<guard>/nginx` are
-   * the addresses for an entry of `guards`. The other methods never answer such requests. Experimental: see
+   * Responds to the checks of a reverse proxy that carries the traffic of a site itself, such as nginx with `auth_request`
+   * or Caddy with `forward_auth`. Serve it at an address that only the proxy reaches, as in
+   * `createServer(toNodeListener(handler.check)).listen(4181, '127.0.0.1')`. The path of a check is the name of an entry of
+   * `guards`: `/<guard>`, or `/<guard>/nginx` for nginx. `fetch()` and `handle()` never respond to a check. Experimental: see
    * docs/oauth2-proxy.md.
    */
   check(request: Request, env?: unknown, context?: Context): Promise<Response>
@@ -207,7 +207,7 @@ export const scopedHandlerFactory =
       const host = await running(env)
       if (!host) return failure()
       try {
-        return (await host.respond(request, context, undefined, questionOf(request))) ?? failure()
+        return (await host.respond(request, context, undefined, checkOf(request))) ?? failure()
       } catch {
         return failure()
       }
@@ -239,8 +239,8 @@ export const scopedHandlerFactory =
     }
   }
 
-/** Returns the question of a reverse proxy. The core checks what the proxy says. */
-const questionOf = ({ url, headers }: Request): Question => {
+/** Returns the check that a reverse proxy has sent. The core verifies what the proxy says. */
+const checkOf = ({ url, headers }: Request): Check => {
   const said = (name: string) => headers.get(`x-forwarded-${name}`) ?? ''
   return {
     check: new URL(url).pathname,

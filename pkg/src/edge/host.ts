@@ -81,9 +81,11 @@ export interface Scope {
   onStart(host: Host): void
 }
 
-/** The question of a reverse proxy: the path of its address, and the request about which it asks. */
-export interface Question {
+/** The question of a reverse proxy about a request that it has received. */
+export interface Check {
+  /** The path of the check, which names the guard. */
   readonly check: string
+  /** The method and the URL of the request that the proxy has received. */
   readonly method: string
   readonly url: string
 }
@@ -246,13 +248,13 @@ export class Host {
 
   /**
    * Handles a request. Resolves with `undefined` for URLs that neither an endpoint nor a route covers. `outer` is the
-   * page's request, if the server has made `request` for it. `question` says that a reverse proxy asks about a request.
+   * page's request, if the server has made `request` for it. `check` is the question of a reverse proxy, if `request` asks it.
    */
   async respond(
     request: Request,
     context?: Context,
     outer?: Outer,
-    question?: Question,
+    check?: Check,
   ): Promise<Response | undefined> {
     let settle: (() => void) | undefined
     let forwarded: Forwarded | undefined
@@ -264,10 +266,10 @@ export class Host {
       const body = new RequestBody(request, (name) => valueOf(fields, name))
       const asked = {
         hasBody: body.mayExist ? 1 : undefined,
-        bind: this.#bind(outer?.request ?? { url: question?.url ?? request.url, headers: request.headers }),
+        bind: this.#bind(outer?.request ?? { url: check?.url ?? request.url, headers: request.headers }),
         description: this.#description(outer?.request ?? request),
         ...outerParts(outer),
-        ...question,
+        ...check,
       }
       const text = serializeRequest(request, fields, asked)
       let step = this.#step(() => this.#edge.begin(performance.now(), Date.now(), text))

@@ -7,15 +7,15 @@ use rules::base::strings;
 use rules::codec::json::{Object, Value};
 use rules::config::Options;
 
-/// Least bytes of a guard's secret.
-const LEAST_SECRET: usize = 32;
+/// The smallest length of a guard's secret, in bytes.
+const SHORTEST_SECRET: usize = 32;
 
-/// A site that another server serves.
+/// A site behind a reverse proxy that asks about each request.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    /// The name in the address of the check.
+    /// The name in the path of the check.
     pub(crate) name: String,
-    /// The secret that the proxy sends with each question.
+    /// The secret that the proxy sends with each check.
     pub(crate) secret: Secret,
     /// Claims with their allowed values. The user must have one of the values of each claim.
     pub(crate) allow: Vec<(String, Vec<String>)>,
@@ -57,7 +57,7 @@ fn secret(guard: &Options<'_>) -> Secret {
         "it must be at least 32 characters of visible ASCII, such as the output of openssl rand -base64 32"
     );
     let secret = guard.secret("secret", WHY);
-    let is_long = secret.len() >= LEAST_SECRET || secret.is_empty();
+    let is_long = secret.len() >= SHORTEST_SECRET || secret.is_empty();
     if !is_long || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         guard.refuse_unseen("secret", WHY);
     }
@@ -69,7 +69,7 @@ fn allow(guard: &Options<'_>) -> Vec<(String, Vec<String>)> {
     let path = [guard.path, "allow."].concat();
     let claims = guard.nested("allow", &path, WHY);
     let names: Vec<&str> = claims.object.iter().map(|(name, _)| name).collect();
-    // Without a claim, every user would enter, which only a missing option says.
+    // An object without claims would let every user in. Only a missing option says that.
     if names.is_empty() && guard.object.get("allow").is_some() {
         guard.refuse_unseen("allow", WHY);
     }

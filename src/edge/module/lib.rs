@@ -520,7 +520,7 @@ fn read_request(text: &str) -> Request {
         request_id: text(const { header("x-request-id") }),
         traceparent: text(const { header("traceparent") }),
         check: text(const { part("check") }).map(|path| Check {
-            address: path.strip_prefix('/').unwrap_or_default().to_owned(),
+            path: path.strip_prefix('/').unwrap_or_default().to_owned(),
             secret: text(const { header("x-strongroom-check") }),
             socket_version: text(const { header("sec-websocket-version") }),
         }),
