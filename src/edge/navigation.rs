@@ -188,12 +188,12 @@ pub(super) fn may_lack_renewal(context: &RequestContext) -> bool {
         && !csrf::is_same_origin(request)
 }
 
-/// Returns a page that repeats a navigation to `address`, a page of the app, by `Refresh`, if its session is bound, and the
-/// navigation was not repeated already. The repetition comes from the app's own origin, or from an opaque origin in a
-/// sandboxed window. So a cookie for the address keeps the page from repeating itself without end. The page sets the mark,
-/// because the navigation began elsewhere.
+/// Returns a page that repeats a navigation to `address`, a page of the app, by `Refresh`. Returns `None` if no bound session
+/// lacks its cookie, or if the navigation was repeated already. The repetition comes from the app's own origin, or from an
+/// opaque origin in a sandboxed window. So a cookie for the address keeps the page from repeating itself without end. The page
+/// sets the mark, because the navigation began elsewhere.
 pub(super) async fn renewing_page(context: &RequestContext, address: &str) -> Option<OwnResponse> {
-    if times_led(context, address) > 0 {
+    if times_sent(context, address) > 0 {
         return None;
     }
     let session = context.presented().await.ok()??;
@@ -201,25 +201,25 @@ pub(super) async fn renewing_page(context: &RequestContext, address: &str) -> Op
         return None;
     };
     let mut page = response::link_page(200, "One moment", address, None);
-    page.cookies.push(led(context, address, 1));
+    page.cookies.push(sent_cookie(context, address, 1));
     set_mark(context, &mut page);
     Some(page)
 }
 
-/// Returns how many times the handler has led this browser to an address within [`REPEATED`]: 2 at most.
-pub(super) fn times_led(context: &RequestContext, address: &str) -> usize {
+/// Returns how many times the handler has sent this browser to an address within [`REPEATED`]: 2 at most.
+pub(super) fn times_sent(context: &RequestContext, address: &str) -> usize {
     let known = context.cookies().value(&context.jar().repeated());
-    let is_known = |times: &usize| known == CookieValue::Value(led_value(address, *times));
+    let is_known = |times: &usize| known == CookieValue::Value(sent_value(address, *times));
     (1..=2).find(is_known).unwrap_or_default()
 }
 
-/// Returns the cookie that remembers how many times the handler has led the browser to an address.
-pub(super) fn led(context: &RequestContext, address: &str, times: usize) -> String {
+/// Returns the cookie that remembers how many times the handler has sent the browser to an address.
+pub(super) fn sent_cookie(context: &RequestContext, address: &str, times: usize) -> String {
     let jar = context.jar();
-    jar.set_lax(&jar.repeated(), &led_value(address, times), REPEATED)
+    jar.set_lax(&jar.repeated(), &sent_value(address, times), REPEATED)
 }
 
-/// Returns the hash of the whole address, once for each time. A path that begins with two slashes would be another address.
-fn led_value(address: &str, times: usize) -> String {
+/// Returns the hash of the whole address, repeated `times` times. A path that begins with two slashes would be another address.
+fn sent_value(address: &str, times: usize) -> String {
     base64url::encode(&sha256(address.as_bytes())).repeat(times)
 }

@@ -60,7 +60,7 @@ const AUTOMATIC: &str = "automatic";
 /// Redirects the browser to the provider, or asks the user to begin the login: see [`cookies_if_click_needed`].
 pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     let mut is_own = navigation::is_begun_by_app(context);
-    let mut led = None;
+    let mut sent = None;
     let begun = match login_params(context.url.query(), &context.task.config().flow) {
         Ok(asked) => {
             is_own &= !asked.is_outside;
@@ -78,9 +78,9 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
                 if let Some(page) = boxed(navigation::renewing_page(context, &address)).await {
                     return page;
                 }
-                match navigation::times_led(context, &address) {
+                match navigation::times_sent(context, &address) {
                     2 => return lost_session_page(context, is_own),
-                    times => led = Some(navigation::led(context, &address, times + 1)),
+                    times => sent = Some(navigation::sent_cookie(context, &address, times + 1)),
                 }
             }
             boxed(begin(context, asked.params, is_own)).await
@@ -91,7 +91,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     if is_own {
         response.cookies.extend(navigation::end_mark(context));
     }
-    response.cookies.extend(led);
+    response.cookies.extend(sent);
     response
 }
 
