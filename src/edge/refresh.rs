@@ -353,7 +353,7 @@ fn client_rejected(task: &Task, session: &Rc<Session>, code: &str) -> Refusal {
         code,
     ];
     if task.fault_seldom(Seldom::Client, &line.concat()) {
-        task.isolate().client_refusal.was_logged();
+        task.isolate().client_refusal.note_line();
     }
     let error = refresh_policy::client_rejected(code);
     Refusal::Later(error, attempts::until_next(task, session))

@@ -107,7 +107,7 @@ async fn route(context: &RequestContext) -> Response {
         return proxy::handle(context).await;
     };
     if endpoint == "callback" {
-        context.task.isolate().lost_logins.come_back();
+        context.task.isolate().lost_logins.note_return();
     }
     let method = context.request.method.as_str();
     let is_navigation = csrf::is_navigation(&context.request);

@@ -202,7 +202,7 @@ impl Task {
         self.start_part(part, name, work)
     }
 
-    /// Does the same with a task that is a part of this one. All kinds of work share this function.
+    /// Starts `part`, a task that is a part of this one. A generic function would be compiled for each kind of work.
     fn start_part(
         &self,
         part: Self,

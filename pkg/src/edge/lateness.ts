@@ -10,10 +10,10 @@ const TICK = 1000
 /** The milliseconds by which the timer of a process that has enough time may come late. */
 const SLACK = 100
 
-/** A late period with this many milliseconds is worth a line of the log. */
+/** The log has a line about a late period of at least this many milliseconds. */
 const NOTABLE = 2000
 
-/** The milliseconds between two lines. */
+/** The shortest time between two lines, in milliseconds. */
 const A_MINUTE = 60_000
 
 /** The number of late periods that a handler learns when it starts. */

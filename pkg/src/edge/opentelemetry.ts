@@ -67,7 +67,7 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Observer {
   const clocks = counter(
     'clock.differs',
     '{report}',
-    "Reports that this machine's clock differs, one an hour.",
+    "Reports that this machine's clock differs, at most one an hour.",
   )
   const renewals = counter('renewal', '{renewal}', 'Renewals of bound cookies.')
   const copies = counter('copy.refused', '{request}', 'Requests with a cookie that seems to be a copy.')

@@ -27,10 +27,10 @@ const MAX_BODY: usize = 64 * 1024;
 /// Longest `jti`, in bytes.
 const MAX_JTI: usize = 512;
 
-/// The pause before failed calls of the coordinator are repeated. Each further pause is twice as long.
+/// The pause before a failed logout is repeated. Each further pause is twice as long.
 const FIRST_PAUSE: Millis = Millis(250);
 
-/// The time after a request's arrival in which failed calls of the coordinator are repeated.
+/// The time after a request's arrival in which a failed logout is repeated.
 const PATIENCE: Millis = Millis::from_secs(8);
 
 /// Handles a logout by the provider (2.5). The request has neither a cookie nor `X-Strongroom`: the logout token
@@ -137,12 +137,12 @@ fn verified_logout(task: &Task, jwt: &Jwt) -> Result<LogoutToken> {
 }
 
 /// Writes the end of the sessions of the token, and marks the token as used. Returns false if the token was used
-/// before. Failed calls of the coordinator are repeated, because most providers send a logout once.
+/// before. Repeats the logout if a call of the coordinator fails, because most providers send a logout once.
 async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool, Unreachable> {
     // The provider may not wait for the response.
     let _guard = task.keep_alive();
     let started = task.arrived().monotonic;
-    // Sessions that begin later continue, so the same token must not be accepted again.
+    // Each attempt has these times. Sessions that begin later continue, so the same token must not be accepted again.
     let logout_times = Times {
         received: task.now().wall,
         issued: logout.issued_at,
@@ -159,7 +159,7 @@ async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool
     }
 }
 
-/// Makes one attempt of [`end_all`]. `may_be_marked` is true if an earlier attempt may have marked the token as used.
+/// Makes one attempt for [`end_all`]. `may_be_marked` is true if an earlier attempt may have marked the token as used.
 async fn write_end(
     task: &Task,
     logout: &LogoutToken,

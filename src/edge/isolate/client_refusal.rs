@@ -1,8 +1,8 @@
 //! The provider's refusal of this client (`invalid_client`), as one isolate sees it: for example, the secret has expired.
 //!
 //! Then every session's refresh is refused, and some providers lock a client that fails again and again. So the isolate
-//! tries only one refresh every five seconds, for any session. Other requests that need a refresh are told when to try
-//! again. The first tokens that the provider issues to this client end the pause for all sessions.
+//! tries only one refresh every five seconds, for any session. The responses to other requests that need a refresh say when
+//! to try again. The first tokens that the provider issues to this client end the pause for all sessions.
 
 use core::cell::Cell;
 
@@ -11,7 +11,7 @@ use rules::base::clock::{Instant, Millis};
 /// The time from one refresh to the next while the provider refuses the client.
 const INTERVAL: Millis = Millis::from_secs(5);
 
-/// The refusal, if the provider's last answer about this client was one.
+/// The refusal, if there was one and the provider has issued no tokens since.
 #[derive(Default)]
 pub(crate) struct ClientRefusal {
     /// The time of the last attempt or refusal.
@@ -45,7 +45,7 @@ impl ClientRefusal {
     }
 
     /// Notes that the log has a line about the refusal.
-    pub(crate) fn was_logged(&self) {
+    pub(crate) fn note_line(&self) {
         self.is_logged.set(self.is_active());
     }
 

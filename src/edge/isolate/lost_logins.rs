@@ -4,10 +4,10 @@ use core::cell::Cell;
 
 use rules::base::clock::{Instant, Millis};
 
-/// If more logins than this do not come back, the log has a line.
+/// The log has a line if more logins than this do not come back.
 const MANY: u32 = 20;
 
-/// The log has no line before the first login that does not come back is this old.
+/// The age of the first login that does not come back, before which the log has no line.
 const LONG: Millis = Millis::from_secs(600);
 
 /// The shortest time between two lines about logins that do not come back.
@@ -41,7 +41,7 @@ impl LostLogins {
     }
 
     /// Notes that a login came back, whatever the provider's response says.
-    pub(crate) fn come_back(&self) {
+    pub(crate) fn note_return(&self) {
         self.count.set(0);
     }
 }
