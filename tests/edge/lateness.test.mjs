@@ -39,7 +39,7 @@ beforeEach(async () => {
 const LINE = (seconds) =>
   `this process read no request for up to ${seconds} s: it was busy, starved of its processor or suspended, or its clock was set forward`
 
-test('a late period is one line of one handler', () => {
+test('one handler logs a late period', () => {
   for (const name of ['a', 'b', 'c']) startHost(name, name === 'a')
   pass(12_400)
   assert.deepEqual(lines, [['b', LINE(13)]])
@@ -49,7 +49,7 @@ test('a late period is one line of one handler', () => {
   ])
 })
 
-test('a suspension is a line, too', () => {
+test('a suspension is logged, too', () => {
   startHost('a')
   pass(1000, 60_000)
   assert.deepEqual(lines, [['a', LINE(61)]])
@@ -66,14 +66,14 @@ test('a process that is late again and again says so once a minute', () => {
   ])
 })
 
-test('a timer that comes a little late is no line', () => {
+test('a timer that comes a little late is not logged', () => {
   startHost('a')
   for (let i = 0; i < 100; i++) pass(1900)
   assert.deepEqual(lines, [])
   assert.equal(periods.length, 100)
 })
 
-test('a late period before the first handler is no line', () => {
+test('a late period before the first handler is not logged', () => {
   pass(12_000)
   startHost('a')
   pass(1000)

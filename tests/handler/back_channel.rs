@@ -604,7 +604,7 @@ fn run_until_mark(host: &mut Host, token: &str) -> (edge::TaskId, Effect) {
 }
 
 #[test]
-fn lost_response_to_the_mark_is_no_replay() {
+fn lost_response_to_the_mark_is_not_a_replay() {
     let mut host = Host::signed_in();
     let token = token_of(&host);
     let (id, mark) = run_until_mark(&mut host, &token);

@@ -322,7 +322,7 @@ fn requests_that_begin_no_login_are_no_login_events() {
 
 /// Another site, such as the provider's portal, leads to the login.
 #[test]
-fn link_to_the_login_of_a_signed_in_user_is_no_login_event() {
+fn link_to_the_login_of_a_signed_in_user_emits_no_event() {
     let mut host = Host::signed_in();
     observed(&mut host);
     let url = ["/auth/login?iss=", provider::ISSUER].concat();
