@@ -172,21 +172,21 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
 
     // claim: handler-75
     test('the port for checks responds only to checks', time, async () => {
-      const question = {
+      const check = {
         ...OPENED,
         'x-forwarded-method': 'GET',
         'x-forwarded-proto': 'https',
         'x-forwarded-host': HOST,
       }
-      for (const address of ['/', '/?site', '/auth/login', '/site']) {
+      for (const path of ['/', '/?site', '/auth/login', '/site']) {
         for (const uri of ['/auth/login', '/auth/config', '/']) {
           const headers = {
-            ...question,
+            ...check,
             'x-forwarded-uri': uri,
-            ...(address !== '/site' && { 'x-strongroom-check': SECRET }),
+            ...(path !== '/site' && { 'x-strongroom-check': SECRET }),
           }
-          const response = await alice.send(parts.check + address, { headers })
-          assert.equal(response.status, 403, `${address} ${uri}`)
+          const response = await alice.send(parts.check + path, { headers })
+          assert.equal(response.status, 403, `${path} ${uri}`)
           assert.deepEqual(response.headers.getSetCookie(), [])
         }
       }
