@@ -9,7 +9,7 @@ use crate::both_storages;
 /// Something that Alice or her provider does.
 type Act = fn(&mut World);
 
-/// A row: what is counted, what happens before, what is counted, and what makes the handler send a request more.
+/// A row: its name, what happens before, what is counted, and what makes the handler send a request more.
 type Row = (&'static str, Act, Act, Act);
 
 const ALICE: usize = 0;

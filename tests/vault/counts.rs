@@ -8,7 +8,7 @@ use vault::PortId;
 
 type Act = fn(&mut World, PortId);
 
-/// A row: what is counted, what happens before, what is counted, and what makes the vault send a request more.
+/// A row: its name, what happens before, what is counted, and what makes the vault send a request more.
 type Row = (&'static str, Act, Act, Act);
 
 fn nothing(_: &mut World, _: PortId) {}
