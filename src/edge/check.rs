@@ -152,7 +152,7 @@ fn check_address(task: &Task, request: &Request) -> core::result::Result<(), Own
 fn check_sender(context: &RequestContext) -> Result<()> {
     let (request, origin) = (&context.request, &context.origin);
     if csrf::is_socket(request) {
-        return csrf::check_socket(request, origin);
+        return csrf::require_origin(request, origin);
     }
     if !csrf::is_safe(&request.method) {
         // The site's own server decides by these headers, too, but a service worker hides who sent a form. A form cannot send

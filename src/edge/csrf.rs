@@ -44,7 +44,7 @@ pub(super) fn check_form(request: &Request, origin: &str) -> Result<()> {
     if is_same_origin(request) {
         return check_origin(request, origin);
     }
-    check_socket(request, origin)
+    require_origin(request, origin)
 }
 
 /// Checks that the app's server may send this request while it handles a page's request. Any site can open a page, so only
@@ -87,7 +87,7 @@ pub(super) fn is_safe(method: &str) -> bool {
 ///
 /// # Errors
 /// [`Code::CrossSiteRequest`]
-pub(super) fn check_socket(request: &Request, origin: &str) -> Result<()> {
+pub(super) fn require_origin(request: &Request, origin: &str) -> Result<()> {
     if request.origin.is_none() {
         return refused(msg!("it has no Origin"));
     }
@@ -109,7 +109,7 @@ pub(super) fn check_resource(request: &Request, origin: &str) -> Result<()> {
     if is_same_origin(request) || marker::is_script(request) {
         return check_origin(request, origin);
     }
-    check_socket(request, origin)
+    require_origin(request, origin)
 }
 
 /// Checks that the response becomes data, media or a font in the page, but neither a document nor code. The header

@@ -137,7 +137,7 @@ fn check_sender(context: &RequestContext, route: &Route) -> Result<(), Error> {
         csrf::check_outer(&context.request, outer, &context.origin)?;
     }
     if csrf::is_socket(&context.request) {
-        csrf::check_socket(&context.request, &context.origin)
+        csrf::require_origin(&context.request, &context.origin)
     } else {
         csrf::check_script(&context.request, &context.origin)
     }

@@ -85,7 +85,7 @@ impl SessionReference {
 fn is_by_browser(context: &RequestContext) -> bool {
     let request = &context.request;
     let is_own =
-        csrf::is_same_origin(request) && csrf::check_socket(request, &context.origin).is_ok();
+        csrf::is_same_origin(request) && csrf::require_origin(request, &context.origin).is_ok();
     is_own && request.mode.as_deref() == Some("no-cors")
 }
 
