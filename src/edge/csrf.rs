@@ -82,8 +82,8 @@ pub(super) fn is_safe(method: &str) -> bool {
     method == "GET" || method == "HEAD"
 }
 
-/// Checks that the app's origin sent a WebSocket handshake. A handshake cannot set headers, but browsers send `Origin`
-/// with it.
+/// Checks that the app's origin sent a request that must have `Origin`, such as a WebSocket handshake: it cannot set
+/// headers, but browsers send `Origin` with it.
 ///
 /// # Errors
 /// [`Code::CrossSiteRequest`]
