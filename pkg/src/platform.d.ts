@@ -109,6 +109,15 @@ declare module 'node:http' {
     ): void
   }
   export const request: (url: URL, options: Options, onResponse: (response: Response) => void) => Request
+  export interface Server {
+    listen(port: number, host: string, onListening: () => void): void
+    once(event: 'error', listener: (error: Error & { code?: string }) => void): Server
+    close(): void
+    closeAllConnections(): void
+  }
+  export const createServer: (
+    onRequest: (request: { headers: Response['headers'] }, response: { end(text: string): void }) => void,
+  ) => Server
 }
 declare module 'node:https' {
   export { request } from 'node:http'

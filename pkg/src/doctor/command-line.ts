@@ -1,4 +1,6 @@
 /** The command line: `strongroom doctor URL`. */
+import { env } from 'node:process'
+import type { SiteOptions } from './guarded-site.js'
 import { readUrl, readUserAgent, splitArguments } from './arguments.js'
 import { HOSTS, UsageError, type CommandLine, type HostName } from './options.js'
 
@@ -12,6 +14,8 @@ Looks at a deployment from outside, and says what to change. It sends no token a
                        (default: the file that the page's worker-src names, or that its scripts start)
   --vault-frame URL    the frame's page, if the vault has an origin of its own
   --handler PATH       the token handler's endpoints (default: /auth, if there is one)
+  --site HOST:PORT     listens in place of a site behind a proxy that asks handler.check, and compares what arrives there with
+                       what it sent; STRONGROOM_COOKIE may have the header Cookie of a signed-in user
   --probe-token        sends one token request with a code, and one revocation with a token, that do not exist
   --user-agent TEXT    the name with which requests are sent, for a firewall that refuses 'strongroom-doctor'
   --allow-private      sends requests to private addresses even if URL has a public one
@@ -23,9 +27,27 @@ Results: ✓ works, ✗ must change, ~ is slower than it could be, ? was not see
 The exit status is 1 if there is a ✗, 2 if the command line cannot be used, and 0 otherwise.
 `
 
-const VALUES = ['--config', '--worker', '--handler', '--vault-frame', '--fix-headers', '--user-agent']
+const VALUES = [
+  '--config',
+  '--worker',
+  '--handler',
+  '--vault-frame',
+  '--fix-headers',
+  '--site',
+  '--user-agent',
+]
 const EXAMPLE = 'https://app.example.com'
 const FLAGS = ['--json', '--probe-token', '--allow-private', '--help']
+
+/** Reads the address in place of a guarded site. @throws UsageError */
+const readSite = (text: string): SiteOptions => {
+  const [, host, port] = /^(?:(.*):)?(\d{1,5})$/.exec(text) ?? []
+  if (port === undefined || +port < 1 || +port > 65_535) {
+    throw new UsageError(`--site is '${text}', and must be the address of the site, such as 127.0.0.1:3000`)
+  }
+  const cookie = env.STRONGROOM_COOKIE
+  return { host: host || '127.0.0.1', port: +port, ...(cookie && { cookie }) }
+}
 
 /** Reads the arguments after the name of the command. @throws UsageError */
 export const readCommandLine = (args: string[]): CommandLine | 'help' => {
@@ -48,6 +70,7 @@ export const readCommandLine = (args: string[]): CommandLine | 'help' => {
   }
   const [config, worker, handler] = ['--config', '--worker', '--handler'].map((name) => values.get(name))
   const frame = values.get('--vault-frame')
+  const site = values.get('--site')
   return {
     url,
     ...(frame !== undefined && { vaultFrame: readUrl(frame, EXAMPLE) }),
@@ -56,6 +79,7 @@ export const readCommandLine = (args: string[]): CommandLine | 'help' => {
     ...(worker !== undefined && { worker }),
     ...(host !== undefined && { fixHeaders: host as HostName }),
     ...(handler !== undefined && { handler }),
+    ...(site !== undefined && { site: readSite(site) }),
     json: flags.has('--json'),
     probesToken: flags.has('--probe-token'),
     allowsPrivate: flags.has('--allow-private'),

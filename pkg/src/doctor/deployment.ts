@@ -19,6 +19,8 @@ export interface HandlerConfig {
   scope?: string
   dpop?: boolean
   session?: { storage?: string; bind?: unknown }
+  cookie?: { name?: string }
+  guards?: Record<string, { identity?: Record<string, string> }>
 }
 
 /** The state that the parts of the doctor share. */

@@ -14,6 +14,7 @@ import {
 } from './deployment.js'
 import { checkCallback } from './callback-page.js'
 import { EXITS } from './exits.js'
+import { checkGuardedSite } from './guarded-site.js'
 import { checkHandler } from './handler.js'
 import { hostFile } from './host-files.js'
 import { media } from './media.js'
@@ -49,7 +50,8 @@ export const examine = async (options: CommandLine): Promise<{ text: string; has
   }
   if (deployment.config) await findMetadata(deployment)
   const hasHandler = mayHaveHandler(deployment) && (await checkHandler(deployment))
-  if (findPage(deployment, hasHandler)) {
+  if (options.site) await checkGuardedSite(deployment, options.site)
+  else if (findPage(deployment, hasHandler)) {
     const { vaultFrame } = options
     const isNamed = deployment.handlerConfig !== undefined || options.handler !== undefined
     deployment.needsWorker = !vaultFrame && (!(hasHandler || isNamed) || deployment.worker !== undefined)

@@ -1,4 +1,5 @@
 /** The options of the doctor, and the errors that its user can correct. */
+import type { SiteOptions } from './guarded-site.js'
 
 /** The hosts whose formats are known. */
 export const HOSTS = ['cloudflare', 'netlify', 'next', 'nginx', 'vercel'] as const
@@ -18,6 +19,8 @@ export interface CommandLine {
   vaultFrame?: URL
   /** The path of the token handler's endpoints. Default: `/auth`, if there is one. */
   handler?: string
+  /** The address at which the doctor listens in place of a guarded site. */
+  site?: SiteOptions
   /** The value of `User-Agent` in place of the doctor's own name. */
   userAgent?: string
   json: boolean

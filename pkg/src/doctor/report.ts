@@ -31,6 +31,7 @@ const TITLES: Record<string, string> = {
   provider: 'Provider',
   api: 'APIs',
   handler: 'Token handler',
+  site: 'Guarded site',
 }
 
 /** The content of a line, without its name. */

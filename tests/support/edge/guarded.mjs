@@ -21,8 +21,9 @@ export const SECRET = randomBytes(32).toString('hex')
  * @param {(request: import('node:http').IncomingMessage, socket: import('node:net').Socket, head: Buffer) => void}
  *   site.upgrade
  * @param {string} [site.origin] The origin that browsers see. Default: the proxy's own on loopback.
+ * @param {Record<string, string>} [site.changes] Texts of the proxy's file, each with the text in its place.
  */
-export async function startGuardedSite(name, { handler: respond, upgrade, origin: seenAs }) {
+export async function startGuardedSite(name, { handler: respond, upgrade, origin: seenAs, changes = {} }) {
   const port = await freePort()
   const origin = seenAs ?? `http://localhost:${port}`
   const provider = await startPublicProvider({
@@ -52,13 +53,16 @@ export async function startGuardedSite(name, { handler: respond, upgrade, origin
       return memory[method](...args)
     }
   const methods = ['read', 'swap', 'wait'].map((method) => [method, whileUp(method)])
-  const handler = createTokenHandler({
+  const config = {
     ...publicClient(provider),
     origin,
     session: { storage: 'in-store', recheck: 0 },
+    guards: { site: { secret: SECRET, identity: { 'X-User': 'sub', 'X-User-Email': 'email' } } },
+  }
+  const handler = createTokenHandler({
+    ...config,
     coordinator: () => Object.fromEntries(methods),
     log: () => {},
-    guards: { site: { secret: SECRET, identity: { 'X-User': 'sub', 'X-User-Email': 'email' } } },
   })
   const own = await listen({ handler: toNodeListener(handler) })
   /** The bytes of bodies that arrive at the port for checks. */
@@ -71,7 +75,7 @@ export async function startGuardedSite(name, { handler: respond, upgrade, origin
     },
   })
   const ports = { site: site.port, handler: own.port, check: check.port }
-  const proxy = await PROXIES[name](ports, { port, origin: new URL(origin) })
+  const proxy = await PROXIES[name](ports, { port, origin: new URL(origin), changes })
   const url = `http://127.0.0.1:${port}`
   const isReady = () =>
     fetch(`${url}/auth/health/ready`).then(
@@ -84,6 +88,13 @@ export async function startGuardedSite(name, { handler: respond, upgrade, origin
     url,
     /** The port for checks, which only the proxy should reach. */
     check: check.origin,
+    /** The configuration of the handler, as JSON has it. */
+    config,
+    /** Ends the site. Resolves with its port, at which the proxy still expects it. */
+    async leave() {
+      await site.close()
+      return site.port
+    },
     seen,
     bodies,
     store,
@@ -95,7 +106,7 @@ export async function startGuardedSite(name, { handler: respond, upgrade, origin
 }
 
 const PROXIES = {
-  async nginx({ site, handler, check }, { port, origin }) {
+  async nginx({ site, handler, check }, { port, origin, changes }) {
     const file = await guardedSite('nginx', {
       '127.0.0.1:8081': `127.0.0.1:${handler}`,
       '127.0.0.1:4181': `127.0.0.1:${check}`,
@@ -105,16 +116,18 @@ const PROXIES = {
       // As if TLS ended at this proxy, with its usual port.
       'X-Forwarded-Proto $scheme': `X-Forwarded-Proto ${origin.protocol.slice(0, -1)}`,
       'X-Forwarded-Host $http_host': `X-Forwarded-Host ${origin.host}`,
+      ...changes,
     })
     return startNginx(file)
   },
-  async Caddy({ site, handler, check }, { port, origin }) {
+  async Caddy({ site, handler, check }, { port, origin, changes }) {
     const file = await guardedSite('text', {
       '127.0.0.1:8081': `127.0.0.1:${handler}`,
       '127.0.0.1:4181': `127.0.0.1:${check}`,
       '127.0.0.1:3000': `127.0.0.1:${site}`,
       'app.example.com {': `http://:${port} {\n  bind 127.0.0.1`,
       '      uri /site': `      uri /site\n      header_up X-Forwarded-Proto ${origin.protocol.slice(0, -1)}\n      header_up X-Forwarded-Host ${origin.host}`,
+      ...changes,
     })
     const folder = await newFolder()
     await writeFile(`${folder.path}/Caddyfile`, `{\n  admin off\n  auto_https off\n}\n${file}`)
