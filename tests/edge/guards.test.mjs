@@ -78,17 +78,27 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
 
     // claim: handler-75
     test('headers that the client forges do not reach the site or the check', time, async () => {
-      const { status, got } = await send(alice, '/', { headers: { ...OPENED, ...FORGED } })
-      assert.equal(status, 200)
-      assert.notDeepEqual(got.headers.authorization, ['Bearer forged'])
-      assert.deepEqual(got.headers['x-user'], ['alice'])
-      assert.equal(got.headers['x-user-email'], undefined)
-      assert.equal(got.headers.x_user, undefined)
-      assert.equal(got.headers.forwarded, undefined)
-      for (const values of Object.values(got.headers)) assert.doesNotMatch(`${values}`, /evil|192\.0\.2\.1/)
+      for (const path of ['/', '/own/']) {
+        const { status, got } = await send(alice, path, { headers: { ...OPENED, ...FORGED } })
+        assert.equal(status, 200)
+        assert.notDeepEqual(got.headers.authorization, ['Bearer forged'])
+        assert.deepEqual(got.headers['x-user'], ['alice'])
+        assert.equal(got.headers['x-user-email'], undefined)
+        assert.equal(got.headers.x_user, undefined)
+        assert.equal(got.headers.forwarded, undefined)
+        for (const values of Object.values(got.headers)) assert.doesNotMatch(`${values}`, /evil|192\.0\.2\.1/)
+      }
       const refused = await send(stranger, '/', { headers: { ...OWN_PICTURE, ...FORGED } })
       assert.equal(refused.status, 401)
       assert.equal(refused.got, undefined)
+    })
+
+    // claim: handler-75
+    test('a location without a check has no user', { ...time, skip: name !== 'nginx' }, async () => {
+      const { status, got } = await send(alice, '/open/', { headers: { ...OPENED, ...FORGED } })
+      assert.equal(status, 200)
+      for (const header of ['authorization', 'cookie', 'x-user', 'x-user-email'])
+        assert.equal(got.headers[header], undefined, header)
     })
 
     test('a page that a stranger opens leads to the login, and anything else to 401', time, async () => {

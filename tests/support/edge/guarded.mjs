@@ -116,6 +116,9 @@ const PROXIES = {
       // As if TLS ended at this proxy, with its usual port.
       'X-Forwarded-Proto $scheme': `X-Forwarded-Proto ${origin.protocol.slice(0, -1)}`,
       'X-Forwarded-Host $http_host': `X-Forwarded-Host ${origin.host}`,
+      // An operator's own locations inherit the headers for the site.
+      '  location / {':
+        '  location /own/ { proxy_pass http://site; }\n  location /open/ { auth_request off; proxy_pass http://site; }\n  location / {',
       ...changes,
     })
     return startNginx(file)
