@@ -101,6 +101,23 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
         assert.equal(got.headers[header], undefined, header)
     })
 
+    test(
+      'a page without access, and a link to sign out, lead to a form',
+      { ...time, skip: name !== 'nginx' },
+      async () => {
+        const picture = { headers: { ...OWN_PICTURE, 'sec-fetch-site': 'cross-site' } }
+        for (const [path, options, expected] of [
+          ['/', picture, 403],
+          ['/oauth2/sign_out', { headers: OPENED }, 200],
+        ]) {
+          const { status, response, got } = await send(alice, path, options)
+          assert.equal(status, expected)
+          assert.equal(got, undefined)
+          assert.match(await response.text(), /<form method="post" action="\/auth\/logout">/)
+        }
+      },
+    )
+
     test('a page that a stranger opens leads to the login, and anything else to 401', time, async () => {
       const { status, response, got } = await send(stranger, '/reports/1', { headers: OPENED })
       assert.equal(status, 303)
