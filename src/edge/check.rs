@@ -60,12 +60,7 @@ pub(super) async fn handle(
             let user = session.user();
             let user = user.map(|user| user.visible(task.config().flow.asks_user_info));
             let Some(user) = user.filter(|user| guard.allows(user.claims())) else {
-                return Err(response::page(
-                    403,
-                    "No access",
-                    "",
-                    "<p>You are signed in, but with this account you may not open this site.</p>",
-                ));
+                return Err(no_access(&context));
             };
             let mut identity = Vec::new();
             for (header, claim) in &guard.identity {
@@ -182,6 +177,16 @@ fn is_opened(request: &Request) -> bool {
 /// [`RequestContext::updated_cookies`].
 fn is_activity(request: &Request) -> bool {
     marker::is_script(request) || is_opened(request) || !csrf::is_safe(&request.method)
+}
+
+/// Builds the page for a user whom the guard does not let in. Another account may be let in.
+fn no_access(context: &RequestContext) -> OwnResponse {
+    let body = [
+        r#"<p>You are signed in, but with this account you may not open this site.</p><p><a href=""#,
+        &response::escaped(&context.login_path()),
+        r#"?prompt=login">Use another account</a></p>"#,
+    ];
+    response::page(403, "No access", "", &body.concat())
 }
 
 /// Adds the address of a login to the response, if the user opens a page. The login returns to that page.

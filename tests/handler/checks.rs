@@ -189,7 +189,12 @@ fn user_without_an_allowed_value_is_refused() {
         let mut host = Host::with(&guard(&rule));
         host.provider.state(claims);
         host.sign_in();
-        assert_eq!(open(&mut host, "/site/").status(), status, "{claims}");
+        let answered = open(&mut host, "/site/");
+        assert_eq!(answered.status(), status, "{claims}");
+        if let Answered::Own(page) = answered {
+            let link = r#"<a href="/auth/login?prompt=login">"#;
+            assert!(page.body.unwrap().1.contains(link));
+        }
     }
 }
 
