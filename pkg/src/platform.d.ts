@@ -116,7 +116,10 @@ declare module 'node:http' {
     closeAllConnections(): void
   }
   export const createServer: (
-    onRequest: (request: { headers: Response['headers'] }, response: { end(text: string): void }) => void,
+    onRequest: (
+      request: { headers: Response['headers'] },
+      response: { statusCode: number; setHeader(name: string, value: string): void; end(text: string): void },
+    ) => void,
   ) => Server
 }
 declare module 'node:https' {

@@ -146,6 +146,11 @@ fn check_address(task: &Task, request: &Request) -> core::result::Result<(), Own
 /// change nothing on GET.
 fn check_sender(context: &RequestContext) -> Result<()> {
     let (request, origin) = (&context.request, &context.origin);
+    // Some proxies send the bytes behind CONNECT to the site, which may take them for requests that passed a check.
+    if ["CONNECT", "TRACE"].contains(&request.method.to_ascii_uppercase().as_str()) {
+        let message = msg!("a guarded site gets no request with the method CONNECT or TRACE");
+        return Err(Error::new(Code::MethodNotAllowed, message));
+    }
     if csrf::is_socket(request) {
         return csrf::require_origin(request, origin);
     }
@@ -168,9 +173,12 @@ fn check_sender(context: &RequestContext) -> Result<()> {
     csrf::check_resource(request, origin)
 }
 
-/// Returns true if the user opens a page in a window.
+/// Returns true if the user opens a page in a window. Browsers send no `Origin` then.
 fn is_opened(request: &Request) -> bool {
-    csrf::is_safe(&request.method) && csrf::opens_page(request) && !csrf::is_prefetch(request)
+    csrf::is_safe(&request.method)
+        && request.origin.is_none()
+        && csrf::opens_page(request)
+        && !csrf::is_prefetch(request)
 }
 
 /// Returns true if the request shows that the user is there. Background requests never count: see

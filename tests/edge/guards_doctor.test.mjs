@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test'
 import { startGuardedSite } from '../support/edge/guarded.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 import { configFile, doctor } from '../support/doctor.mjs'
+import { freePort } from '../support/listen.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -32,6 +33,25 @@ test('without a cookie, the headers of the site are unknown', time, async (t) =>
   const { by } = await look(t, {}, { isSignedIn: false })
   assert.equal(by['site.strangers'].result, 'ok')
   assert.equal(by['site.headers'].result, 'unseen')
+})
+
+test('requests that arrive elsewhere prove nothing', time, async (t) => {
+  const site = await startGuardedSite('nginx', {
+    handler: (request, response) => response.end(),
+    changes: { 'auth_request /.strongroom-check;': '' },
+  })
+  t.after(site.close)
+  const config = await configFile(site.config)
+  const { by } = await doctor(site.origin, '--config', config, '--site', `${await freePort()}`)
+  assert.equal(by['site.strangers'].result, 'unseen')
+})
+
+test('the cookie is sent to no other origin', time, async (t) => {
+  process.env.STRONGROOM_COOKIE = 'a=1'
+  t.after(() => delete process.env.STRONGROOM_COOKIE)
+  const config = await configFile({ origin: 'https://app.example.com' })
+  const looking = doctor('http://localhost:1', '--config', config, '--site', `${await freePort()}`)
+  await assert.rejects(looking, /STRONGROOM_COOKIE is not sent/)
 })
 
 for (const [what, id, seen, changes] of [

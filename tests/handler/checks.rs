@@ -379,6 +379,15 @@ fn only_the_apps_own_pages_read_resources() {
             403,
         ),
         (
+            "another origin in an old browser, which says that it expects a page",
+            |it| {
+                (it.site, it.mode, it.dest) = (None, None, None);
+                it.accept = Some("text/html".into());
+                it.origin = Some("https://evil.test".into());
+            },
+            403,
+        ),
+        (
             "an old browser with Origin",
             |it| {
                 it.site = None;
@@ -423,6 +432,13 @@ fn only_the_apps_own_pages_change_something() {
             204,
         ),
         ("own script without the header", |it| it.marker = None, 204),
+        ("a tunnel", |it| it.method = "CONNECT".into(), 403),
+        (
+            "a tunnel in lower case",
+            |it| it.method = "connect".into(),
+            403,
+        ),
+        ("an echo", |it| it.method = "TRACE".into(), 403),
         (
             "own script that expects a page",
             |it| it.accept = Some("text/html".into()),

@@ -20,6 +20,7 @@ export interface HandlerConfig {
   dpop?: boolean
   session?: { storage?: string; bind?: unknown }
   cookie?: { name?: string }
+  origin?: string | string[]
   guards?: Record<string, { identity?: Record<string, string> }>
 }
 

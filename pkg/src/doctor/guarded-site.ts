@@ -6,7 +6,7 @@ import { createServer, type Response, type Server } from 'node:http'
 import { type Deployment, handlerBase } from './deployment.js'
 import { Failure } from './options.js'
 import { check, fault, unseen, type Verdict } from './report.js'
-import { random, seenOf } from './requests.js'
+import { isPrivateUrl, random, type Reply } from './requests.js'
 
 /** The header with which the doctor finds its own requests. */
 const ID = 'x-strongroom-doctor'
@@ -28,6 +28,14 @@ export interface SiteOptions {
 
 /** Checks a guarded site. @throws Failure if the address of the site cannot be used. */
 export const checkGuardedSite = async (deployment: Deployment, options: SiteOptions): Promise<void> => {
+  const { origin, handlerConfig, options: line } = deployment
+  const isOwn = [handlerConfig?.origin].flat().includes(origin)
+  const isSafe = line.url.protocol === 'https:' || isPrivateUrl(line.url)
+  if (options.cookie !== undefined && !(isOwn && isSafe)) {
+    throw new Failure(
+      `STRONGROOM_COOKIE is not sent to ${origin}: it must be https or on this machine, and \`origin\` of the configuration`,
+    )
+  }
   const arrived = new Map<string, Response['headers']>()
   const server = await listen(options, arrived)
   try {
@@ -56,6 +64,9 @@ const listen = (options: SiteOptions, arrived: Map<string, Response['headers']>)
     const server = createServer(({ headers }, response) => {
       const id = headers[ID]
       if (typeof id === 'string') arrived.set(id, headers)
+      // A request of a user must not seem to have reached the site.
+      else response.statusCode = 503
+      response.setHeader('cache-control', 'no-store')
       response.end('strongroom doctor')
     })
     const refuse = ({ code }: { code?: string }) =>
@@ -102,6 +113,15 @@ class Site {
   }
 }
 
+/** Returns true for a response that the proxy has from the check. Any other may come from another server. */
+const isRefused = ({ deployment }: Site, { status, redirect }: Reply): boolean =>
+  status === 401 ||
+  status === 403 ||
+  redirect?.split('?')[0] === `${deployment.origin}${handlerBase(deployment)}/login`
+
+const notSeen = ({ status }: Reply) =>
+  `the status is ${status}, and the request did not arrive here: --site must be the address at which the proxy expects the site`
+
 /** Judges if requests without a session stay outside. */
 const strangers = async (site: Site): Promise<Verdict> => {
   const attempts: [string, string, Record<string, string>][] = [
@@ -112,8 +132,9 @@ const strangers = async (site: Site): Promise<Verdict> => {
   ]
   const passed: string[] = []
   for (const [method, what, headers] of attempts) {
-    const { got } = await site.send('/', headers, method)
+    const { reply, got } = await site.send('/', headers, method)
     if (got) passed.push(`a ${method} request ${what} reached the site`)
+    else if (!isRefused(site, reply)) return unseen(notSeen(reply))
   }
   return check(
     'no request without a session reaches the site',
@@ -136,7 +157,7 @@ const hiddenChecks = async (site: Site, { cookie }: SiteOptions): Promise<Verdic
     const headers = { ...OWN, ...site.forged(), ...(cookie !== undefined && { Cookie: cookie }) }
     const { reply } = await site.send(path, headers)
     if (reply.header('authorization') !== undefined)
-      shown.push(`${seenOf(reply)} for ${path}, with Authorization`)
+      shown.push(`${reply.status} for ${path}, with Authorization`)
   }
   return check(
     'no published address responds as a check',
@@ -154,7 +175,7 @@ const forgedHeaders = async (site: Site, cookie: string): Promise<Verdict> => {
   for (const more of [{}, connection]) {
     const { reply, got } = await site.send('/', { ...OWN, ...site.forged(), ...more, Cookie: cookie })
     if (!got) {
-      const why = `${seenOf(reply)} for a request with STRONGROOM_COOKIE: sign in again, and copy the header Cookie of a request`
+      const why = `${reply.status} for a request with STRONGROOM_COOKIE: sign in again, and copy the header Cookie of a request`
       return unseen(why)
     }
     for (const [name, value] of Object.entries(got)) {
@@ -182,8 +203,10 @@ const otherSites = async (site: Site, cookie: string): Promise<Verdict> => {
   }
   const passed: string[] = []
   for (const method of ['GET', 'POST']) {
-    const { got } = await site.send('/', { ...elsewhere, 'Sec-Fetch-Dest': 'image', Cookie: cookie }, method)
+    const headers = { ...elsewhere, 'Sec-Fetch-Dest': 'image', Cookie: cookie }
+    const { reply, got } = await site.send('/', headers, method)
     if (got) passed.push(`a ${method} request of another site reached the site`)
+    else if (!isRefused(site, reply)) return unseen(notSeen(reply))
   }
   if (!passed.length) return check("other sites' requests do not reach the site", false, '', '')
   const fix =
