@@ -46,6 +46,18 @@ test('requests that arrive elsewhere prove nothing', time, async (t) => {
   assert.equal(by['site.strangers'].result, 'unseen')
 })
 
+test('a proxy that does not respond proves nothing', time, async () => {
+  const config = await configFile({ origin: 'https://app.example.com' })
+  const { by } = await doctor(
+    `http://localhost:${await freePort()}`,
+    '--config',
+    config,
+    '--site',
+    `${await freePort()}`,
+  )
+  for (const id of ['site.strangers', 'site.checks']) assert.equal(by[id].result, 'unseen', id)
+})
+
 test('the cookie is sent to no other origin', time, async (t) => {
   process.env.STRONGROOM_COOKIE = 'a=1'
   t.after(() => delete process.env.STRONGROOM_COOKIE)

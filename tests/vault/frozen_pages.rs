@@ -130,7 +130,7 @@ fn late_write_does_not_replace_a_newer_session() {
     world.advance(PATIENCE + Duration::from_secs(1));
     assert_eq!(world.count(REFRESH), 2);
     let successor = world.provider.latest_refresh_token().to_owned();
-    // The write goes on before the vault learns that it has lost the lock.
+    // The write continues before the vault learns that it has lost the lock.
     world.thaw();
     world.hold(&[Kind::LockLost]);
     world.answer_one(Kind::Persist);

@@ -156,6 +156,7 @@ const hiddenChecks = async (site: Site, { cookie }: SiteOptions): Promise<Verdic
   for (const path of paths) {
     const headers = { ...OWN, ...site.forged(), ...(cookie !== undefined && { Cookie: cookie }) }
     const { reply } = await site.send(path, headers)
+    if (reply.status === 0) return unseen(`the proxy does not respond at ${path}`)
     if (reply.header('authorization') !== undefined)
       shown.push(`${reply.status} for ${path}, with Authorization`)
   }
