@@ -45,7 +45,6 @@ pub(super) async fn handle(task: Task, mut request: Box<Request>) -> Response {
     }
     let mut response = if let Some(check) = request.check.take() {
         let decided = boxed(check::handle(&task, request, &check)).await;
-        boxed(end::write_found_ends(&task)).await;
         decided.map_or_else(Response::Own, Response::Allowed)
     } else {
         match RequestContext::new(task.clone(), request) {
@@ -53,12 +52,12 @@ pub(super) async fn handle(task: Task, mut request: Box<Request>) -> Response {
                 warn_of_test_key(&context);
                 let response = route(&context).await;
                 observe_login(&context, &response);
-                boxed(end::write_found_ends(&task)).await;
                 response
             }
             Err(response) => response,
         }
     };
+    boxed(end::write_found_ends(&task)).await;
     if let Response::Own(own) = &mut response {
         task.note_refusal(own);
         response::add_request_id(own, &task.request_id());
