@@ -3,6 +3,7 @@
 pub(super) mod cache;
 pub(super) mod client_refusal;
 pub(super) mod clock;
+mod hourly;
 pub(super) mod lateness;
 pub(super) mod lost_logins;
 pub(super) mod opened;

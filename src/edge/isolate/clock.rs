@@ -7,6 +7,7 @@
 
 use core::cell::Cell;
 
+use crate::isolate::hourly::Hourly;
 use rules::base::clock::{Instant, Millis, UnixMillis};
 
 /// The difference of two clocks that harms no session if the coordinator has no clock.
@@ -27,8 +28,6 @@ const SAME: u64 = 1000;
 
 /// A difference of this size is reported to the operator.
 const NOTABLE: u64 = 5000;
-
-const AN_HOUR: Millis = Millis::from_secs(3600);
 
 /// The knowledge of an isolate about the coordinator's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +53,7 @@ pub(crate) struct Clocks {
     source: Cell<Source>,
     /// True if somebody has set this machine's clock since the last read, or if the machine was asleep.
     is_doubtful: Cell<bool>,
-    reported: Cell<Option<Instant>>,
+    reports: Hourly,
     /// The provider's clock in milliseconds minus this machine's at an instant, by the last response of the token endpoint.
     provider: Cell<Option<(i64, Instant)>>,
 }
@@ -165,14 +164,9 @@ impl Clocks {
     /// seconds, and true if this machine is ahead, if the operator should know. That is at most once an hour.
     pub(crate) fn difference(&self, time: UnixMillis, own: &Instant) -> Option<(u64, bool)> {
         let difference = own.wall.abs_diff(time);
-        let is_new = self
-            .reported
-            .get()
-            .is_none_or(|at| at.elapsed(own) >= AN_HOUR);
-        if difference < NOTABLE || !is_new {
+        if difference < NOTABLE || !self.reports.may_report(own) {
             return None;
         }
-        self.reported.set(Some(*own));
         Some((difference / 1000, own.wall > time))
     }
 }

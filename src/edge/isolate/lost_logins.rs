@@ -2,6 +2,7 @@
 
 use core::cell::Cell;
 
+use crate::isolate::hourly::Hourly;
 use rules::base::clock::{Instant, Millis};
 
 /// The log has a line if more logins than this do not come back.
@@ -10,16 +11,13 @@ const MANY: u32 = 20;
 /// The age of the first login that does not come back, before which the log has no line.
 const LONG: Millis = Millis::from_secs(600);
 
-/// The shortest time between two lines about logins that do not come back.
-const AN_HOUR: Millis = Millis::from_secs(3600);
-
 /// The logins that have begun since one came back.
 #[derive(Default)]
 pub(crate) struct LostLogins {
     count: Cell<u32>,
     /// The begin of the first one.
     since: Cell<Instant>,
-    reported: Cell<Option<Instant>>,
+    lines: Hourly,
 }
 
 impl LostLogins {
@@ -29,15 +27,8 @@ impl LostLogins {
             self.since.set(*now);
         }
         self.count.set(self.count.get().saturating_add(1));
-        let is_new = self
-            .reported
-            .get()
-            .is_none_or(|at| at.elapsed(now) >= AN_HOUR);
-        let is_due = self.count.get() > MANY && self.since.get().elapsed(now) >= LONG && is_new;
-        if is_due {
-            self.reported.set(Some(*now));
-        }
-        is_due
+        let is_loss = self.count.get() > MANY && self.since.get().elapsed(now) >= LONG;
+        is_loss && self.lines.may_report(now)
     }
 
     /// Notes that a login came back, whatever the provider's response says.
