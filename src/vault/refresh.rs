@@ -23,6 +23,7 @@ use rules::Secret;
 use rules::base::clock::{Instant, Millis};
 use rules::base::error::{Code, Error, quote_url};
 use rules::base::http::Outcome;
+use rules::codec::json::Value;
 use rules::egress::policy::TokenSelector;
 use rules::oauth::id_token::{self, Occasion, Rejected};
 use rules::oauth::identity::Identity;
@@ -550,8 +551,11 @@ impl Refresh {
             _ => return self.on_detached_response(op, result),
         };
         self.stage = RefreshStage::Idle;
-        let is_lost = matches!(outcome, Outcome::Failed | Outcome::Opaque);
+        let is_lost = is_lost(outcome);
         self.proof.request_ended(ctx.now, is_lost);
+        if is_lost {
+            self.schedule.lost();
+        }
         if matches!(outcome, Outcome::KeyLost) {
             return RefreshStep::KeyLost;
         }
@@ -904,6 +908,19 @@ impl Refresh {
 /// Returns true if a probe is in flight.
 fn is_probing(ctx: &Context) -> bool {
     ctx.is_in_flight(Purpose::Probe) || ctx.is_in_flight(Purpose::ProveLine)
+}
+
+/// Returns true if no response has arrived, or a success that is not whole. The provider may have consumed the refresh
+/// token.
+fn is_lost(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Failed | Outcome::Opaque => true,
+        Outcome::Reply(reply) => {
+            let is_cut = |text| Value::parse(text).is_err();
+            reply.status == 200 && reply.json_text().is_some_and(is_cut)
+        }
+        Outcome::KeyLost => false,
+    }
 }
 
 /// Decides on the next step after the check of the ID token's signature.

@@ -389,6 +389,20 @@ fn repeat_of_a_lost_response_needs_an_answer_and_no_quiet() {
 }
 
 #[test]
+fn repeat_of_a_truncated_response_needs_no_quiet() {
+    let (mut world, page) = World::expired();
+    world.provider.leeway = seconds(10);
+    world.provider.fault(Endpoint::Refresh, &[Fault::Truncated]);
+    world.hold(&[REFRESH]);
+    let call = poll(&mut world, page);
+    world.say(page, ONLINE);
+    world.release();
+    world.advance(seconds(2));
+    assert_eq!(world.status(call), 200);
+    assert_eq!(world.provider.reuses, 0);
+}
+
+#[test]
 fn repeat_waits_while_the_provider_does_not_answer() {
     let (mut world, page) = World::expired();
     world.provider.fault(Endpoint::Refresh, &[Fault::LostAfter]);

@@ -118,6 +118,24 @@ fn lost_successor_is_requested_within_the_leeway() {
     }
 }
 
+/// The vault has tried the token before so often that it has stopped trying on its own.
+#[test]
+fn first_loss_of_a_successor_is_repeated_within_the_leeway() {
+    let (mut world, page) = World::expired();
+    world.provider.leeway = seconds(10);
+    let mut faults = vec![Fault::LostBefore; 10];
+    faults.push(Fault::Altered("access_token", "null"));
+    faults.push(Fault::LostAfter);
+    world.provider.fault(Endpoint::Refresh, &faults);
+    while world.count(REFRESH) < 12 {
+        world.fetch(page, "/orders");
+        world.advance(seconds(5));
+    }
+    world.advance(seconds(5));
+    assert_eq!(world.count(REFRESH), 13);
+    assert_eq!(world.provider.reuses, 0);
+}
+
 #[test]
 fn lost_successor_without_leeway_ends_the_session_once() {
     for fault in [Fault::LostAfter, Fault::Truncated] {

@@ -309,6 +309,8 @@ pub struct Schedule {
     /// The time at which the provider could be reached after the first of the failures that `hidden` counts.
     hidden_since: Instant,
     is_suspected: bool,
+    /// True if the failures were those of an earlier refresh token, and no response to the present one was lost.
+    is_of_earlier_token: bool,
 }
 
 impl Schedule {
@@ -375,8 +377,17 @@ impl Schedule {
             began: self.began,
             failed_at: self.failed_at,
             wait: self.wait,
+            is_of_earlier_token: true,
             ..Self::default()
         };
+    }
+
+    /// Records that the response to an attempt was lost, before [`Schedule::failed`]. The first loss for a refresh token
+    /// counts as the first failure, because providers accept the token again for a short time only.
+    pub fn lost(&mut self) {
+        if core::mem::take(&mut self.is_of_earlier_token) {
+            self.failures = 0;
+        }
     }
 
     /// Allows the next attempt at once. Keeps the counts by which a session becomes suspected.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rules::base::clock::{Instant, Millis};
 use rules::base::http::{HttpRequest, Outcome};
+use rules::codec::json::Value;
 use rules::codec::url::origin;
 use vault::Input;
 
@@ -126,6 +127,11 @@ impl World {
                 if endpoint == Endpoint::Refresh {
                     if in_words(outcome).starts_with("tokens") && line.lost == family {
                         line.lost = None;
+                    }
+                    // The response did not arrive whole.
+                    let text = reply.json_text();
+                    if reply.status == 200 && text.is_some_and(|text| Value::parse(text).is_err()) {
+                        line.lost = family.or(line.lost);
                     }
                     line.may_be_spent = line.lost.is_some();
                     // The probes are blocked.
