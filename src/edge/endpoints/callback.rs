@@ -13,7 +13,6 @@ use crate::endpoints::login::{self, PendingLogin};
 use crate::event::Happened;
 use crate::io::OwnResponse;
 use crate::isolate::Seldom;
-use crate::isolate::outage::Outage;
 use crate::lines::Unreadable;
 use crate::navigation;
 use crate::provider::documents;
@@ -387,7 +386,7 @@ async fn send(task: &Task, request: HttpRequest, key: Option<&Secret>) -> Outcom
         && reply.status < 500
         && reply.status != 429
     {
-        task.change_outage("", Outage::end);
+        task.change_outage("", |outage| outage.end(&task.now()));
     }
     outcome
 }
