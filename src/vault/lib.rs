@@ -765,7 +765,11 @@ impl Vault {
                 tokens.resume_refresh(ctx);
                 revocation = tokens.revocations.resume(ctx, &tokens.provider);
             }
-            Err(_) => self.refresh_not_locked(provider::is_down(outcome)),
+            Err(_) => {
+                let now = ctx.now.monotonic;
+                tokens.revocations.metadata_failed(now);
+                self.refresh_not_locked(provider::is_down(outcome));
+            }
         }
         let Self { ctx, tokens, .. } = self;
         let awaits_store = tokens.persistence.has_unwritten_end(ctx);

@@ -209,7 +209,7 @@ impl Tokens {
 
     /// Retries the revocations that are due, and starts the reads and writes of the store that are due.
     pub(super) fn tick(&mut self, ctx: &mut Context) {
-        self.revocations.retry(ctx);
+        self.revocations.retry(ctx, &self.provider);
         if self.persistence.tick(ctx) {
             self.acquire_lock(ctx);
         }

@@ -451,6 +451,24 @@ fn logout_is_done_while_an_earlier_revocation_waits_for_metadata() {
 }
 
 #[test]
+fn revocation_requests_missing_metadata_for_some_seconds() {
+    for repaired_after in [3, 60] {
+        let (mut world, _) = World::signed_in_with(SEALED);
+        world.restart();
+        let page = world.open();
+        world
+            .provider
+            .outage(Endpoint::Discovery, Fault::LostBefore);
+        world.logout(page);
+        world.answer_all();
+        world.advance(Duration::from_secs(repaired_after));
+        world.provider.repair();
+        world.advance(Duration::from_secs(600));
+        assert_eq!(world.count(REVOKE), usize::from(repaired_after < 60));
+    }
+}
+
+#[test]
 fn revocation_retries_after_two_and_four_seconds() {
     let (mut world, page) = World::signed_in();
     world.provider.outage(Endpoint::Revoke, Fault::Status(503));

@@ -21,6 +21,8 @@ pub(crate) struct Revocations {
     in_flight: List<Revocation>,
     /// Refresh tokens that wait for the provider's metadata.
     waiting: Vec<Secret>,
+    /// The number of times in a row that the metadata could not be fetched for them, and the time of the next fetch.
+    fetches: (u32, Option<Millis>),
 }
 
 struct Revocation {
@@ -109,8 +111,18 @@ impl Revocations {
         !self.waiting.is_empty()
     }
 
+    /// Records that the metadata could not be fetched. Revocations that wait for it fetch it again, as often as a request
+    /// is repeated.
+    pub(crate) fn metadata_failed(&mut self, now: Millis) {
+        let (failures, due) = &mut self.fetches;
+        *failures += 1;
+        let may_repeat = !self.waiting.is_empty() && *failures < ATTEMPTS;
+        *due = may_repeat.then(|| now + wait_after(*failures));
+    }
+
     /// Sends the revocations that waited for the provider's metadata. Returns the operation of the last one.
     pub(crate) fn resume(&mut self, ctx: &mut Context, provider: &Provider) -> Option<OpId> {
+        self.fetches = (0, None);
         let mut last = None;
         for token in core::mem::take(&mut self.waiting) {
             last = self.send(ctx, provider, &token).or(last);
@@ -132,8 +144,8 @@ impl Revocations {
         // attempt (RFC 7009 2.2.1).
         let is_complete = matches!(outcome, Outcome::Reply(r) if r.status < 500 && r.status != 429);
         if !is_complete && revocation.attempts < ATTEMPTS {
-            let wait = Millis::from_secs(RETRY_AFTER_SECONDS * u64::from(revocation.attempts));
-            revocation.state = RevocationState::Due(ctx.now.monotonic + wait);
+            let due = ctx.now.monotonic + wait_after(revocation.attempts);
+            revocation.state = RevocationState::Due(due);
             self.in_flight.push(revocation);
         }
         let is_revoked = matches!(outcome, Outcome::Reply(reply) if reply.status == 200);
@@ -144,6 +156,7 @@ impl Revocations {
     }
 
     pub(crate) fn for_each_retry(&self, see: &mut dyn FnMut(Millis)) {
+        self.fetches.1.map(&mut *see);
         for revocation in &self.in_flight {
             if let RevocationState::Due(at) = revocation.state {
                 see(at);
@@ -151,8 +164,11 @@ impl Revocations {
         }
     }
 
-    pub(crate) fn retry(&mut self, ctx: &mut Context) {
+    pub(crate) fn retry(&mut self, ctx: &mut Context, provider: &Provider) {
         let now = ctx.now.monotonic;
+        if self.fetches.1.take_if(|at| *at <= now).is_some() {
+            provider.fetch_metadata(ctx);
+        }
         let is_due = |r: &Revocation| matches!(r.state, RevocationState::Due(at) if at <= now);
         // control: due_revocations_are_sent
         while let Some(mut revocation) = list::take(&mut self.in_flight, is_due) {
@@ -162,4 +178,9 @@ impl Revocations {
             self.in_flight.push(revocation);
         }
     }
+}
+
+/// Returns the time after which a request is repeated that has failed this number of times.
+const fn wait_after(failures: u32) -> Millis {
+    Millis::from_secs(RETRY_AFTER_SECONDS * failures as u64)
 }
