@@ -150,6 +150,8 @@ impl World {
             Outcome::Failed | Outcome::Opaque => {
                 line.failed(&request.url, now);
                 line.lost = family.or(line.lost);
+                // A response to a refresh of another session may have arrived since the request was sent.
+                line.may_be_spent |= family.is_some();
                 if is_probe {
                     line.others_answer &= line.unanswered > 0;
                     line.unanswered += 1;
