@@ -38,7 +38,7 @@ crate::invariants! {
     ValidatedLogin = "validated_login",
         "a session starts only with a correctly signed ID token that was issued for its login";
     UnderLock = "under_lock",
-        "only the vault that holds the lock writes the shared session or sends a refresh for it";
+        "only the vault that holds the lock writes the shared session, or sends a refresh for a session that was stored";
     EndStays = "end_stays",
         "a session whose end was stored has ended in every vault that has read the store since";
     Limits = "limits",
@@ -703,8 +703,9 @@ impl Watch {
             self.dead.entry(sent.to_owned()).or_default().store = true;
             return;
         }
-        if self.persisted.is_some() {
-            Invariant::UnderLock.holds_if(has_lock, || what.clone());
+        if let Some(persisted) = &self.persisted {
+            let may_send = has_lock || !persisted.was_stored(family);
+            Invariant::UnderLock.holds_if(may_send, || what.clone());
         }
         Invariant::PersistedFirst.holds_if(self.may_use(vault, sent), || what.clone());
         let needs_user = self.needs_user.get(&vault).copied();
