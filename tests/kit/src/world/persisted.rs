@@ -334,6 +334,11 @@ impl PersistedSessions {
         });
     }
 
+    /// Records that the device has slept. The store's responses may have had no time to arrive before.
+    pub fn woke(&mut self) {
+        self.vaults.values_mut().for_each(|seen| seen.ticks = 0);
+    }
+
     pub fn touched(&mut self, vault: usize, now: &Instant) {
         let idle = self.limits.idle;
         let seen = self.seen(vault);

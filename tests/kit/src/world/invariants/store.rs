@@ -56,6 +56,11 @@ impl Watch {
         }
     }
 
+    /// Records that the device has slept. The store's responses may have had no time to arrive before.
+    pub fn woke(&mut self) {
+        self.persisted.iter_mut().for_each(PersistedSessions::woke);
+    }
+
     /// Returns the store's content as far as the oracle knows, or `None` if the store has no content or is not used.
     pub fn stored_record(&self) -> Option<Record> {
         self.persisted.as_ref().and_then(PersistedSessions::record)
