@@ -228,6 +228,7 @@ fn simulate<L: Lives>(seeds: Range<u64>) -> ExitCode {
         eprintln!("seed {seed} does not repeat itself: something besides the seed has an effect");
         return ExitCode::FAILURE;
     }
+    println!("  seeds {} to {}", seeds.start, seeds.end.saturating_sub(1));
     let start = Instant::now();
     let (tally, breach) = run::<L>(seeds, true);
     let time = start.elapsed().as_secs_f64();

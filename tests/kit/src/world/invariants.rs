@@ -245,6 +245,7 @@ impl Watch {
         self.suspicions.remove(&vault);
         self.told_to_interact.remove(&vault);
         for (token, knowers) in &mut self.dead {
+            knowers.overtaken.remove(&vault);
             let knew = knowers.vaults.remove(&vault);
             if knew && knowers.vaults.is_empty() && !knowers.store {
                 self.lost.insert(token.clone(), self.trouble);
