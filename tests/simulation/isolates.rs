@@ -72,6 +72,10 @@ pub(crate) struct Tally {
     jumps: u64,
     /// Number of times that an isolate's process stood still.
     stops: u64,
+    /// Number of times that one isolate could not reach the coordinator.
+    cuts: u64,
+    /// Writes of the coordinator that took place after their isolate had given up.
+    late_writes: u64,
     /// Lives in which the sealing key was replaced. The next field counts those in which the old key was also removed.
     replaced: u64,
     retired: u64,
@@ -107,6 +111,8 @@ impl Tally {
             (&mut self.own, other.own),
             (&mut self.jumps, other.jumps),
             (&mut self.stops, other.stops),
+            (&mut self.cuts, other.cuts),
+            (&mut self.late_writes, other.late_writes),
             (&mut self.replaced, other.replaced),
             (&mut self.retired, other.retired),
             (&mut self.kept, other.kept),
@@ -147,6 +153,8 @@ impl fmt::Display for Tally {
             own,
             jumps,
             stops,
+            cuts,
+            late_writes,
             replaced,
             retired,
             kept,
@@ -169,6 +177,10 @@ impl fmt::Display for Tally {
         writeln!(
             f,
             "  in {far} of them clocks differed by 10 s to an hour and were set {jumps} times; processes stood still {stops} times for up to five minutes; in {own} of them clocks differed by up to five minutes, and the coordinator had none"
+        )?;
+        writeln!(
+            f,
+            "  one isolate was cut off from the coordinator {cuts} times, and {late_writes} writes took place after their isolate had given up"
         )?;
         writeln!(
             f,
@@ -294,6 +306,9 @@ struct Life {
     /// Decides about processes that stand still, in some lives.
     stop_dice: Option<Dice>,
     stops: u64,
+    /// Decides about isolates that cannot reach the coordinator, in some lives.
+    cut_dice: Option<Dice>,
+    cuts: u64,
     users: Vec<usize>,
     thieves: Vec<usize>,
     deaths: u64,
@@ -352,6 +367,12 @@ impl Life {
                 ..setup
             },
         };
+        let mut cut_dice = Dice::new(seed ^ 0xc0_70ff);
+        let is_cutting = setup.isolates > 1 && cut_dice.roll(4) == 0;
+        let late_writes = match cut_dice.roll(4) {
+            0 => (cut_dice.pick(&[2, 10]), cut_dice.pick(&[100, 5000, 60_000])),
+            _ => (0, 0),
+        };
         let mut world = World::with_seed(setup, seed ^ 0x1501_a7e5);
         world.provider.lifetime = dice.pick(&[20_000, 60_000, 120_000, 300_000]);
         world.provider.leeway = dice.pick(&[0, 0, 10_000, 60_000]);
@@ -360,6 +381,7 @@ impl Life {
         if !is_calm {
             world.weather.faults = dice.pick(&[0, 2, 10, 30]);
             world.weather.lost_responses = dice.pick(&[0, 10, 40]);
+            world.weather.late_writes = late_writes;
         }
         let is_restless = dice.roll(8) == 0;
         let changes_storage = dice.roll(4) == 0;
@@ -371,6 +393,8 @@ impl Life {
             jumps: 0,
             stop_dice,
             stops: 0,
+            cut_dice: (is_cutting && !is_calm).then_some(cut_dice),
+            cuts: 0,
             users: Vec::new(),
             thieves: Vec::new(),
             deaths: 0,
@@ -399,6 +423,8 @@ impl Life {
             own: u64::from(self.clocks == Clocks::Own),
             jumps: self.jumps,
             stops: self.stops,
+            cuts: self.cuts,
+            late_writes: watch.late_writes,
             replaced: u64::from(step >= REPLACED),
             retired: u64::from(step == RETIRED),
             kept: self.kept,
@@ -452,6 +478,7 @@ impl Life {
         }
         self.set_a_clock();
         self.stop_an_isolate();
+        self.cut_an_isolate_off();
         let user = self.dice.pick(&self.users);
         let isolate = self.isolate();
         if self.world.setup.binds && !self.changes_storage && self.dice.roll(4) == 0 {
@@ -519,6 +546,19 @@ impl Life {
             let millis = 1000 + dice.roll(longest - 999) as u64;
             self.stops += 1;
             self.world.stop(isolate, millis);
+        }
+    }
+
+    /// Lets an isolate lose its connection to the coordinator in some lives, or get it back.
+    fn cut_an_isolate_off(&mut self) {
+        let Some(dice) = &mut self.cut_dice else {
+            return;
+        };
+        if dice.roll(6) == 0 {
+            let isolate = dice.roll(self.world.setup.isolates);
+            let cut_off = &mut self.world.weather.cut_off;
+            *cut_off = cut_off.is_none().then_some(isolate);
+            self.cuts += u64::from(cut_off.is_some());
         }
     }
 
@@ -657,6 +697,8 @@ impl Life {
         let weather = &mut self.world.weather;
         weather.faults = 0;
         weather.lost_responses = 0;
+        weather.late_writes = (0, 0);
+        weather.cut_off = None;
         weather.coordinator_down = false;
         weather.provider_down = false;
         self.world.provider.next_is_other_user = false;

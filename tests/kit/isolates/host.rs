@@ -409,6 +409,11 @@ impl World {
         if matches!(site, Site::Provider(_)) && self.weather.provider_down {
             return Some(self.dice.pick(&[Fault::LostBefore, Fault::Status(502)]));
         }
+        let (percentage, latest) = self.weather.late_writes;
+        if site == Site::Swap && self.percent(percentage) {
+            let out = self.coordinator_timeout + self.up_to(latest);
+            return Some(Fault::Slow(out, 0));
+        }
         let faults = self.weather.faults;
         if !self.percent(faults) {
             return None;
@@ -470,6 +475,7 @@ impl World {
                     self.coordinator
                         .swap(self.now, key, version.as_deref(), value, *lifetime);
                 if written.is_some() {
+                    self.watch.late_writes += u64::from(self.now > sent + self.coordinator_timeout);
                     self.wrote(id, key, value);
                     self.wake(key);
                 }

@@ -222,6 +222,8 @@ pub struct Watch {
     pub not_renewed: u64,
     pub keys_lost: u64,
     /// Number of refused requests whose browser has the key of another login.
+    /// Writes of the coordinator that took place after their isolate had given up.
+    pub late_writes: u64,
     pub keys_crossed: u64,
     pub losses: BTreeMap<Loss, u64>,
     pub ends: BTreeMap<&'static str, u64>,
@@ -300,6 +302,7 @@ impl Watch {
             copies_refused: 0,
             not_renewed: 0,
             keys_lost: 0,
+            late_writes: 0,
             keys_crossed: 0,
             losses: BTreeMap::new(),
             ends: BTreeMap::new(),
