@@ -575,6 +575,13 @@ impl World {
                 family.is_refused = true;
                 let rotated = family.rotations.get(&place).cloned().unwrap();
                 let visit = &self.visits[rotated.by];
+                let isolate = visit.isolate;
+                let lost = self.watch.lost_intents.get(&i);
+                // The lost intent lets another isolate begin at once, and the one with the successor cannot store it.
+                let stood_without_intent = lost.is_some_and(|at| {
+                    self.isolates[isolate].stopped.is_some()
+                        || self.watch.stood(isolate, *at, self.now) > 0
+                });
                 let loss = if sent < rotated.sent {
                     Some(Loss::Overtaken)
                 } else if !rotated.has_answered {
@@ -583,9 +590,10 @@ impl World {
                     Some(Loss::Isolate)
                 } else if visit.coordinator_failed {
                     Some(Loss::Commit)
-                } else if [id, rotated.by]
-                    .iter()
-                    .any(|id| self.cannot_know_intent(*id, i))
+                } else if stood_without_intent
+                    || [id, rotated.by]
+                        .iter()
+                        .any(|id| self.cannot_know_intent(*id, i))
                 {
                     Some(Loss::Intent)
                 } else {
