@@ -485,12 +485,14 @@ impl Vault {
                     .and_then(Session::latest_id_token)
                     .filter(|token| token.expose().len() <= LONGEST_HINT)
                     .cloned();
+                let may_have_successor = tokens.refresh.may_have_successor();
                 self.logout(LogoutRequest {
                     port,
                     id,
                     provider,
                     return_to,
                     hint,
+                    may_have_successor,
                 });
             }
             Request::Inspect => inspector::inspect(ctx, self.logins.pending(), port, id),

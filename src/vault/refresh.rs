@@ -867,6 +867,11 @@ impl Refresh {
         }
     }
 
+    /// Returns true if the provider may have issued a successor that has not arrived.
+    pub(super) fn may_have_successor(&self) -> bool {
+        matches!(self.stage, RefreshStage::Sent(..)) || self.proof.has_lost_response()
+    }
+
     /// Forgets the refresh, because other tokens or another session have replaced those that it was to refresh.
     pub(super) fn abandon(&mut self, ctx: &mut Context) {
         ctx.is_suspected = false;

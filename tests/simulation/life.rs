@@ -36,6 +36,9 @@ const MAX_PAGES: usize = 5;
 /// consists of the longest delay between two of the vault's attempts, the time limit of a refresh, and a margin.
 const RECOVERY: u64 = (75 + 30 + 15) * SECOND;
 
+/// Time after the last fault within which calls and logouts that waited have their responses. APIs take up to two minutes.
+const SETTLED: u64 = 3 * MINUTE;
+
 /// Additional time for persisted sessions: failed reads and writes are repeated after a minute at most, and the vault
 /// waits up to 30 seconds for the lock.
 const STORE_RECOVERY: u64 = (60 + 30) * SECOND;
@@ -92,6 +95,8 @@ enum Todo {
     Online,
     /// The captive portal or the broken CDN in front of the provider is gone.
     WayIsFree,
+    /// The requests that waited when the faults stopped must have their responses.
+    AreSettled,
 }
 
 /// The vaults of a life, and where they keep their session.
@@ -163,6 +168,8 @@ pub(crate) struct Life {
     knows_offline: bool,
     /// The longest wait that the provider asked for.
     longest_wait: u64,
+    /// The requests that waited when the faults stopped.
+    settling: Vec<Request>,
 }
 
 #[derive(Clone)]
@@ -341,6 +348,7 @@ impl Life {
             offline_until: 0,
             knows_offline: false,
             longest_wait: 0,
+            settling: Vec::new(),
         }
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct Tally {
     pub(crate) need_the_user: u64,
     /// Lives in which a login could not be checked, because no clock was right and the provider does not send the time.
     pub(crate) clocks_apart: u64,
+    /// Calls and logouts that waited when the faults stopped.
+    pub(crate) settling: u64,
 }
 
 impl Tally {
@@ -46,6 +48,7 @@ impl Tally {
             (&mut self.kept, other.kept),
             (&mut self.need_the_user, other.need_the_user),
             (&mut self.clocks_apart, other.clocks_apart),
+            (&mut self.settling, other.settling),
             (
                 &mut self.ends.lost_without_leeway,
                 other.ends.lost_without_leeway,
@@ -81,6 +84,7 @@ impl fmt::Display for Tally {
             kept,
             need_the_user,
             clocks_apart,
+            settling,
             ends,
             ..
         } = self;
@@ -94,7 +98,7 @@ impl fmt::Display for Tally {
         )?;
         writeln!(
             f,
-            "  after the last fault: {kept} worked again as they were, {need_the_user} needed the user; where there was none, a login worked ({clocks_apart} not tried: no clock to go by)"
+            "  after the last fault: {kept} worked again as they were, {need_the_user} needed the user; where there was none, a login worked ({clocks_apart} not tried: no clock to go by); {settling} calls and logouts still waited, and were answered"
         )?;
         list(f, "faults", &self.faults)?;
         list(f, "ends by reason", &ends.by_reason)?;

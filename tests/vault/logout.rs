@@ -401,6 +401,22 @@ fn logout_reports_the_revocation() {
     }
 }
 
+// claim: end-24
+#[test]
+fn logout_after_a_lost_response_confirms_no_revocation() {
+    for (fault, revoked) in [(Fault::LostAfter, false), (Fault::Status(503), true)] {
+        let (mut world, page) = World::expired();
+        world.provider.fault(Endpoint::Refresh, &[fault]);
+        world.fetch(page, "/orders");
+        world.answer_all();
+        world.logout(page);
+        world.answer_all();
+        let done = world.page(page).of_type("done").next_back().unwrap();
+        let told = done.get("revoked").and_then(Value::as_bool);
+        assert_eq!(told, Some(revoked), "{fault:?}");
+    }
+}
+
 #[test]
 fn stored_logout_still_waits_for_the_revocation() {
     let (mut world, page) = World::signed_in_with(SEALED);

@@ -30,6 +30,20 @@ impl Variant {
 
 pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
+        control: "stored_end_completes_logouts",
+        fault: "a logout waits for the store after the store has its end",
+        noticed_by: "settled",
+        seed: 1,
+        breaks: Skip,
+    },
+    Variant {
+        control: "unknown_successor_is_not_revoked",
+        fault: "a logout says that it has revoked the tokens although a successor may be on its way",
+        noticed_by: "revoked",
+        seed: 45,
+        breaks: Instead("logout.is_revoked = is_revoked;"),
+    },
+    Variant {
         control: "refresh_single_flight",
         fault: "refreshes are not single-flight",
         noticed_by: "single_flight",

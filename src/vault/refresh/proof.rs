@@ -163,6 +163,11 @@ impl Proof {
         self.unreadable_since = None;
     }
 
+    /// Returns true if a response to the refresh token was lost.
+    pub(super) const fn has_lost_response(&self) -> bool {
+        self.lost_at.is_some()
+    }
+
     /// Records that the session has the successor.
     pub(super) const fn adopted(&mut self) {
         self.probe_answered();

@@ -30,6 +30,9 @@ pub(crate) struct LogoutRequest {
     pub(crate) return_to: Option<String>,
     /// The ID token of the session that this logout has ended, if the address of the provider's logout contains it.
     pub(crate) hint: Option<Secret>,
+    /// True if the provider may have issued a successor that has not arrived, so that a revocation need not concern the
+    /// newest refresh token.
+    pub(crate) may_have_successor: bool,
 }
 
 /// A page that waits for its logout.
@@ -43,6 +46,7 @@ struct Logout {
     awaits_store: bool,
     /// True if the provider has confirmed the revocation.
     is_revoked: bool,
+    may_have_successor: bool,
     url: Option<String>,
 }
 
@@ -97,7 +101,12 @@ impl Logouts {
         op: Option<OpId>,
         awaits_store: bool,
     ) {
-        let &LogoutRequest { port, id, .. } = request;
+        let &LogoutRequest {
+            port,
+            id,
+            may_have_successor,
+            ..
+        } = request;
         let url = request
             .provider
             .then(|| end_session_url(ctx, provider, request))
@@ -118,6 +127,7 @@ impl Logouts {
             op,
             awaits_store,
             is_revoked: false,
+            may_have_successor,
             url,
         }));
     }
@@ -127,6 +137,7 @@ impl Logouts {
         for logout in &mut self.in_flight {
             logout.awaits_store = false;
         }
+        // control: stored_end_completes_logouts
         self.complete(ctx);
     }
 
@@ -135,7 +146,9 @@ impl Logouts {
         // Several logouts may have waited for the same metadata.
         let is_its = |logout: &Logout| logout.op == Some(op);
         while let Some(logout) = list::find(&mut self.in_flight, is_its) {
-            (logout.op, logout.is_revoked) = (None, is_revoked);
+            logout.op = None;
+            // control: unknown_successor_is_not_revoked
+            logout.is_revoked = is_revoked && !logout.may_have_successor;
         }
         self.complete(ctx);
     }

@@ -3,8 +3,8 @@
 use vault::{Body, PortId};
 
 use super::{
-    Found, HIDDEN_RECOVERY, Home, Life, MINUTE, RECOVERY, RESOURCES, SECOND, STORE_RECOVERY,
-    SUSPECTED_RECOVERY, TARGET_RECOVERY, TOLERANCE, Todo,
+    Found, HIDDEN_RECOVERY, Home, Life, MINUTE, RECOVERY, RESOURCES, SECOND, SETTLED,
+    STORE_RECOVERY, SUSPECTED_RECOVERY, TARGET_RECOVERY, TOLERANCE, Todo,
 };
 use kit::world::api::API;
 use kit::world::invariants::Invariant;
@@ -47,6 +47,16 @@ impl Life {
         self.world.store.is_full = false;
         self.world.store.is_unavailable = false;
         self.world.persists = true;
+        self.settling = self.world.ledger.unanswered().collect();
+        self.tally.settling += self.settling.len() as u64;
+        let time = self.now() + SETTLED;
+        self.at(time, Todo::AreSettled);
+    }
+
+    pub(super) fn are_settled(&mut self) {
+        let waiting: Vec<_> = self.world.ledger.unanswered().collect();
+        let waiting = self.settling.iter().find(|it| waiting.contains(it));
+        Invariant::Settled.holds_if(waiting.is_none(), || format!("{waiting:?} still waits"));
     }
 
     /// Checks that soon, in every vault, each session that the provider accepts works again. If there is no session, a

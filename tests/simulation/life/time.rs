@@ -149,6 +149,7 @@ impl Life {
                 self.tell("the provider can be reached again");
                 self.clear_way();
             }
+            Todo::AreSettled => self.are_settled(),
             Todo::NetworkChanges => self.network_changes(),
             Todo::Online => self.world.wake_unanswered(),
             Todo::FreeLock => {
@@ -171,6 +172,7 @@ impl Life {
             | Todo::FreeLock
             | Todo::NetworkChanges
             | Todo::Online
+            | Todo::AreSettled
             | Todo::WayIsFree => None,
         }
     }

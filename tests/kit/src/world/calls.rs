@@ -14,6 +14,8 @@ pub(super) struct Calls {
     pub(super) urls: BTreeMap<Request, String>,
     /// For each request, the user of the session that the page knew at the time of the request.
     pub(super) asked_as: BTreeMap<Request, Option<String>>,
+    /// The logouts of pages, each with the family of the session that the vault had.
+    pub(super) logouts: BTreeMap<Request, Option<usize>>,
     /// The request that the vault is handling now, if the request counts as user activity.
     pub(super) touching: Option<Request>,
     /// The requests whose calls are activity of the user until their responses begin, each with the family of its

@@ -47,6 +47,10 @@ crate::invariants! {
         "no call is sent with a token that the vault knows to be expired";
     Answered = "answered",
         "every request of a page gets exactly one response";
+    Settled = "settled",
+        "every call and logout of a page gets its response within three minutes after the last fault";
+    Revoked = "revoked",
+        "the provider accepts no refresh token of a session if its logout says that it has revoked the token";
     OwnResponse = "own_response",
         "each response belongs to the page's own request and user";
     OwnToken = "own_token",
@@ -845,6 +849,11 @@ impl Watch {
             ..self.trouble
         };
         self.lost.insert(sent.to_owned(), trouble);
+    }
+
+    /// Returns the consumed refresh tokens whose successors were lost with a worker.
+    pub fn lost_with_worker(&self) -> impl Iterator<Item = &String> {
+        self.lost_with_worker.iter()
     }
 
     /// Records that the provider received a consumed refresh token again and revoked the token's family.

@@ -15,6 +15,8 @@ struct Entry {
     answered: u32,
     /// The page no longer needs a response, so both one response and no response are correct.
     is_waived: bool,
+    /// The request is a login, which may wait for the user.
+    waits_for_user: bool,
 }
 
 impl Ledger {
@@ -38,6 +40,19 @@ impl Ledger {
         {
             entry.is_waived = true;
         }
+    }
+
+    pub fn waits_for_user(&mut self, request: Request) {
+        self.0.entry(request).or_default().waits_for_user = true;
+    }
+
+    /// Returns the requests without a response that do not wait for the user.
+    pub fn unanswered(&self) -> impl Iterator<Item = Request> {
+        let waits = |entry: &Entry| {
+            entry.answered < entry.asked && !entry.is_waived && !entry.waits_for_user
+        };
+        let all = self.0.iter().filter(move |(_, entry)| waits(entry));
+        all.map(|(request, _)| *request)
     }
 
     /// Returns descriptions of the requests that got no response, or too many responses.

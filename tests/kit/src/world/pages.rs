@@ -157,6 +157,14 @@ impl World {
     /// Sends a request whose ID the page may have used before.
     pub fn ask_again(&mut self, request: Request, members: &str, body: Body) {
         self.ledger.asked(request);
+        match type_of(members) {
+            "login" => self.ledger.waits_for_user(request),
+            "logout" => {
+                let family = self.watch.family_in(self.pages.homes[&request.port]);
+                self.calls.logouts.insert(request, family);
+            }
+            _ => {}
+        }
         let user = self.pages.told_user.get(&request.port).cloned();
         self.calls.asked_as.insert(request, user);
         self.story(|world| {
@@ -430,11 +438,19 @@ impl World {
         if t == "ready" {
             self.pages.greeted.insert(port);
         }
+        let is_revoked = message.get("revoked").and_then(Value::as_bool) == Some(true);
         self.events.push(Event::Told(port, t.to_owned()));
         let Some((id, response)) = answered else {
             return self.story(|_| format!("vault tells page {}: {what}", port.0));
         };
         let request = Request { port, id };
+        let family = self.calls.logouts.get(&request).filter(|_| is_revoked);
+        // Another vault may have a successor that it is about to revoke.
+        if let Some(family) = family.copied().flatten()
+            && self.workers.vaults.len() == 1
+        {
+            self.check_revoked(request, family);
+        }
         self.story(|_| {
             let what = match &response {
                 PageResponse::Head { status, .. } => format!("{what} {status}"),
@@ -465,6 +481,19 @@ impl World {
         if is_final {
             self.ledger.answered(request);
         }
+    }
+}
+
+impl World {
+    /// Checks that a session has no valid refresh token, as a logout has said. A successor may have been lost with its
+    /// worker. The body of the response to a revocation does not count (RFC 7009 2.2), so that of a portal confirms it, too.
+    fn check_revoked(&self, request: Request, family: usize) {
+        let is_its = |token: &String| self.provider.family_of(token) == Some(family);
+        let is_excused = self.provider.answered_by_portal.contains(&family)
+            || self.watch.lost_with_worker().any(is_its);
+        Invariant::Revoked.holds_if(is_excused || !self.provider.honors(family), || {
+            format!("{request}, family {family}")
+        });
     }
 }
 

@@ -183,6 +183,8 @@ pub struct Provider {
     pub refusing: Refusing,
     /// Families whose refresh token the provider has rejected, for instance because of its key.
     refused: BTreeSet<usize>,
+    /// Families for which a captive portal has answered a revocation in the place of the provider.
+    pub(super) answered_by_portal: BTreeSet<usize>,
     /// True if the metadata says that authorization responses have `iss`.
     pub announces_iss: bool,
     /// True if the metadata has the revocation endpoint.
@@ -292,6 +294,7 @@ impl Provider {
             rotates: true,
             refusing: Refusing::Plainly,
             refused: BTreeSet::new(),
+            answered_by_portal: BTreeSet::new(),
             announces_iss: true,
             announces_revocation: true,
             leeway: Duration::ZERO,
@@ -688,10 +691,16 @@ impl Provider {
                 retry_after: seconds.map(Millis::from_secs),
                 ..json(status, "")
             }),
-            Fault::Html => Outcome::from(HttpReply {
-                content_type: Some("text/html".to_owned()),
-                ..json(200, "<html>sign in to the hotel's network</html>")
-            }),
+            Fault::Html => {
+                if endpoint == Endpoint::Revoke {
+                    let sent = self.family_of(&form_of(request)["token"]);
+                    self.answered_by_portal.extend(sent);
+                }
+                Outcome::from(HttpReply {
+                    content_type: Some("text/html".to_owned()),
+                    ..json(200, "<html>sign in to the hotel's network</html>")
+                })
+            }
             Fault::Truncated => {
                 let whole = self.act(now, endpoint, request, proof);
                 let text = whole.body.unwrap();
