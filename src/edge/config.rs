@@ -267,15 +267,18 @@ impl Config {
         let limits = Limits::read(&session);
         let issuer = provider::issuer(options);
         let id = client.id.clone();
-        let flow = Flow::read(options, issuer, id, Some(DEFAULT_SCOPE), limits);
+        let mut flow = Flow::read(options, issuer, id, Some(DEFAULT_SCOPE), limits);
         refuse_with_identity(options, "backChannelLogout");
-        let expected = provider::expected(&flow.issuer, flow.identity.as_ref());
         let origins = Origins::read(options);
         let storage = match &*session.one_of("storage", r#""sealed-in-cookie" "in-store""#) {
             r#""in-store""# => Storage::InStore,
             _ => Storage::SealedInCookie,
         };
         let guards = guards::read(options);
+        for claim in guards.iter().flat_map(Guard::claims) {
+            flow.keep_claim(claim);
+        }
+        let expected = provider::expected(&flow.issuer, flow.identity.as_ref());
         if !guards.is_empty() {
             if storage != Storage::InStore {
                 session.refuse("storage", msg!("`guards` needs 'in-store'"));

@@ -226,6 +226,57 @@ fn address_that_the_provider_has_not_verified_is_not_the_users() {
     }
 }
 
+// claim: handler-75
+#[test]
+fn address_that_the_user_info_calls_unverified_is_not_the_users() {
+    const ANN: &str = r#""email":"ann@example.com""#;
+    let with = |more: &str| [ANN, more].concat();
+    let members = json!({ "identity": { "X-Email": "email" } });
+    for (id_token, info, value) in [
+        ("", ANN, "ann@example.com"),
+        ("", &*with(r#","email_verified":true"#), "ann@example.com"),
+        ("", &*with(r#","email_verified":false"#), ""),
+        (ANN, &*with(r#","email_verified":false"#), ""),
+        (
+            ANN,
+            r#""email":"new@example.com","email_verified":false"#,
+            "ann@example.com",
+        ),
+    ] {
+        let host = &mut signed_in_with_info(&guard(&members), id_token, info);
+        let identity = allowed(open(host, "/site/")).identity;
+        assert_eq!(identity[0].1, value, "{id_token} {info}");
+    }
+}
+
+#[test]
+fn claims_of_the_user_info_decide_who_may_enter() {
+    let rule = json!({ "allow": { "groups": ["staff"], "sub": ["ann"] } });
+    for (info, status) in [
+        (r#""groups":["staff"]"#, 204),
+        (r#""groups":["guests"]"#, 403),
+    ] {
+        let mut host = signed_in_with_info(&guard(&rule), "", info);
+        assert_eq!(open(&mut host, "/site/").status(), status, "{info}");
+        let page = host.by_script("GET", "/auth/session");
+        let view = host.request(page).own().body.unwrap().1;
+        assert!(!view.contains("groups"), "pages see only `claims`: {view}");
+    }
+}
+
+/// Signs in with claims of the ID token and of the UserInfo response.
+fn signed_in_with_info(config: &Value, id_token: &str, info: &str) -> Host {
+    let mut config = config.clone();
+    config["userInfo"] = true.into();
+    let mut host = Host::with(&config);
+    host.provider.more_metadata = format!(r#","userinfo_endpoint":"{ISSUER}/userinfo""#);
+    host.provider.state(id_token);
+    let reply = provider::json(200, &format!(r#"{{"sub":"ann",{info}}}"#));
+    host.provider.replies.push_back(("/userinfo", Some(reply)));
+    host.sign_in();
+    host
+}
+
 #[test]
 fn user_without_a_session_is_sent_to_the_login() {
     const LOGIN: &str = "https://app.example.com/auth/login?returnTo=%2Fsite%2F%3Fa%3D1&automatic=";

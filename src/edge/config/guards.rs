@@ -122,6 +122,12 @@ fn is_identity_header(name: &str) -> bool {
 }
 
 impl Guard {
+    /// Returns the claims that decide who may enter, or that the site gets.
+    pub(super) fn claims(&self) -> impl Iterator<Item = &str> {
+        let allow = self.allow.iter().map(|(claim, _)| claim.as_str());
+        allow.chain(self.identity.iter().map(|(_, claim)| claim.as_str()))
+    }
+
     /// Returns true if this guard lets a user with these claims in.
     pub(crate) fn allows(&self, claims: &Object) -> bool {
         self.allow.iter().all(|(name, values)| {

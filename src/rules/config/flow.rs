@@ -55,6 +55,8 @@ pub struct Flow {
     pub limits: Limits,
     /// The claims that a page may see, besides `sub`.
     pub claims: Vec<String>,
+    /// The claims that a session keeps of a response about the user: `claims`, and those of [`Self::keep_claim`].
+    pub kept_claims: Vec<String>,
     /// Without OpenID Connect, the members of a response that say who the user is.
     pub identity: Option<Members>,
     /// The only accepted signing algorithm of ID tokens, if the configuration pins one.
@@ -105,6 +107,7 @@ impl Flow {
             asks_consent: request::asks_consent(options),
             refuses_unrequested_scopes: request::refuses_unrequested_scopes(options),
             limits,
+            kept_claims: claims.clone(),
             claims,
             identity,
             id_token_alg: identity::id_token_alg(options),
@@ -115,6 +118,15 @@ impl Flow {
             clock_tolerance: options.seconds("clockTolerance", DEFAULT_TOLERANCE, &TOLERANCE),
             request_timeout,
             refresh_timeout: refresh_timeout.max(request_timeout),
+        }
+    }
+
+    /// Lets sessions keep a claim that pages may not see, and the claim that says if it is verified.
+    pub fn keep_claim(&mut self, name: &str) {
+        for claim in [name.to_owned(), [name, "_verified"].concat()] {
+            if identity::is_about_user(&claim) && !self.kept_claims.contains(&claim) {
+                self.kept_claims.push(claim);
+            }
         }
     }
 
@@ -140,7 +152,7 @@ impl Flow {
         let members = self.identity.as_ref();
         Wanted {
             scheme: self.scheme(),
-            members: members.map(|members| (members, self.claims.as_slice())),
+            members: members.map(|members| (members, self.kept_claims.as_slice())),
         }
     }
 

@@ -117,6 +117,11 @@ fn profile_address(identity: &Options<'_>) -> Option<Url> {
     url
 }
 
+/// Returns true for a claim that a response about the user may state besides `sub`.
+pub(crate) fn is_about_user(claim: &str) -> bool {
+    claim != "sub" && !HIDDEN_CLAIMS.contains(&claim)
+}
+
 /// Returns the option `claims`, each claim once. If it is missing, returns the words of `default`.
 fn claims(options: &Options<'_>, default: &str) -> Vec<String> {
     const OPTION: &str = "claims";

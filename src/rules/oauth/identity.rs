@@ -117,11 +117,12 @@ impl Identity {
         };
         let mut more = Object::new();
         for name in names {
-            // `email_verified` says something about the `email` of the same source only.
+            // `email_verified` says something about the `email` of the same response only.
             let about = name.strip_suffix("_verified").unwrap_or(name);
+            let stated = id_token.claims().get(about);
             if !strings::contains_word(OF_ID_TOKEN, name)
                 && id_token.claims().get(name).is_none()
-                && id_token.claims().get(about).is_none()
+                && (stated.is_none() || stated == response.get(about))
                 && let Some(value) = response.get(name)
             {
                 more.push(name, value.clone());

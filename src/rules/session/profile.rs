@@ -74,7 +74,7 @@ pub fn read(flow: &Flow, outcome: &Outcome, tokens: &TokenSet) -> Result<Secret>
         return Err(Error::new(Code::ProfileFailed, ""));
     };
     let claims = profile(outcome, tokens)
-        .and_then(|profile| identified(identity, &flow.claims, &profile).map_err(str::to_owned));
+        .and_then(|profile| identified(identity, &flow.kept_claims, &profile).map_err(str::to_owned));
     let url = identity.profile.as_ref().map_or("", Url::href);
     claims.map_err(|why| failed(&[msg!("the profile address "), &quote_url(url), " ", &why]))
 }
@@ -92,7 +92,7 @@ pub fn with_user_info(
 ) -> Result<Identity> {
     let why = match profile(outcome, tokens) {
         Ok(info) if info.str("sub") == Some(user.subject()) => {
-            let user = user.with_user_info(&info, &flow.claims);
+            let user = user.with_user_info(&info, &flow.kept_claims);
             // The claims may contain a token that was escaped in the response.
             if !named::contains_token(&user.user_info(), &all_of(tokens)) {
                 return Ok(user);
