@@ -73,8 +73,9 @@ pub fn read(flow: &Flow, outcome: &Outcome, tokens: &TokenSet) -> Result<Secret>
     let Some(identity) = &flow.identity else {
         return Err(Error::new(Code::ProfileFailed, ""));
     };
-    let claims = profile(outcome, tokens)
-        .and_then(|profile| identified(identity, &flow.kept_claims, &profile).map_err(str::to_owned));
+    let claims = profile(outcome, tokens).and_then(|profile| {
+        identified(identity, &flow.kept_claims, &profile).map_err(str::to_owned)
+    });
     let url = identity.profile.as_ref().map_or("", Url::href);
     claims.map_err(|why| failed(&[msg!("the profile address "), &quote_url(url), " ", &why]))
 }
