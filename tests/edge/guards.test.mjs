@@ -136,6 +136,13 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
       }
     })
 
+    test('a long query passes', time, async () => {
+      const path = `/search?q=${'a'.repeat(9000)}`
+      const { status, got } = await send(alice, path, { headers: OPENED })
+      assert.equal(status, 200)
+      assert.equal(got.url, path)
+    })
+
     test('a login returns to the page', time, async () => {
       const bob = new Visitor(place)
       const { address, response } = await bob.authorize('/reports/2', { account: 'bob' })

@@ -129,7 +129,7 @@ const PROXIES = {
       '127.0.0.1:4181': `127.0.0.1:${check}`,
       '127.0.0.1:3000': `127.0.0.1:${site}`,
       'app.example.com {': `http://:${port} {\n  bind 127.0.0.1`,
-      '      uri /site': `      uri /site\n      header_up X-Forwarded-Proto ${origin.protocol.slice(0, -1)}\n      header_up X-Forwarded-Host ${origin.host}`,
+      '      uri /site?': `      uri /site?\n      header_up X-Forwarded-Proto ${origin.protocol.slice(0, -1)}\n      header_up X-Forwarded-Host ${origin.host}`,
       ...changes,
     })
     const folder = await newFolder()
