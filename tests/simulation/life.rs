@@ -140,6 +140,11 @@ pub(crate) struct Life {
     /// Separate random numbers for optional features. Lives without these features therefore do not change when a
     /// feature is added.
     more_dice: Dice,
+    /// Decides about deployments, in some lives.
+    build_dice: Option<Dice>,
+    /// The configuration, and the number of times that a new build of the app was deployed.
+    config: String,
+    builds: u64,
     /// True if tokens are bound to a key, and servers require nonces.
     uses_dpop: bool,
     /// The option `identity`, for a server without OpenID Connect.
@@ -289,6 +294,8 @@ impl Life {
             world.add_vault();
             world.spreads_hints = true;
         }
+        let mut build_dice = Dice::new(seed.rotate_left(47));
+        let is_deploying = build_dice.roll(4) == 0;
         let seconds = dice.pick(&[10, 60, 60, 300, 300, 3600]);
         let provider = &mut world.provider;
         provider.lifetime = Duration::from_secs(seconds);
@@ -331,6 +338,9 @@ impl Life {
             refuses_without_reason: false,
             dice,
             more_dice,
+            build_dice: is_deploying.then_some(build_dice),
+            config,
+            builds: 0,
             uses_dpop,
             identity,
             apis,
@@ -388,6 +398,7 @@ impl Life {
             let gap = self.gap();
             self.run(gap);
             self.servers_change();
+            self.deploys();
             self.step();
             self.tally.steps += 1;
         }

@@ -33,7 +33,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "stored_end_completes_logouts",
         fault: "a logout waits for the store after the store has its end",
         noticed_by: "settled",
-        seed: 1,
+        seed: 2,
         breaks: Skip,
     },
     Variant {
@@ -218,7 +218,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "refresh_takes_the_lock",
         fault: "a persisted session is refreshed without the lock",
         noticed_by: "under_lock",
-        seed: 1,
+        seed: 3,
         breaks: Instead("self.send_refresh(ctx)"),
     },
     Variant {
@@ -374,14 +374,14 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "absent_record_is_read_again",
         fault: "a record that was absent before a change of session.storage counts as lost",
         noticed_by: "isolates_definite_end",
-        seed: 888,
+        seed: 1141,
         breaks: Never,
     },
     Variant {
         control: "foreign_intent_is_honored",
         fault: "the intent of another isolate is ignored",
         noticed_by: "isolates_single_flight",
-        seed: 1,
+        seed: 2,
         breaks: Always,
     },
     Variant {
@@ -416,7 +416,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "unknown_time_ends_no_session",
         fault: "an isolate ends a session before it knows the coordinator's time",
         noticed_by: "isolates_definite_end",
-        seed: 157,
+        seed: 19,
         breaks: Always,
     },
     Variant {
@@ -453,7 +453,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "wait_applies_to_all_sessions",
         fault: "Retry-After in a 503 response limits only one session",
         noticed_by: "isolates_heeded",
-        seed: 6875,
+        seed: 9732,
         breaks: Condition("is_other"),
     },
     Variant {
@@ -467,7 +467,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "interaction_required_keeps_session",
         fault: "a session ends when the provider requires its user",
         noticed_by: "isolates_definite_end",
-        seed: 535,
+        seed: 40,
         breaks: Instead("on_refused(task, session).await"),
     },
     Variant {
@@ -488,7 +488,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "grace_period",
         fault: "there is no grace period",
         noticed_by: "isolates_grace",
-        seed: 82,
+        seed: 68,
         breaks: Instead("return Copied::Yes;"),
     },
     Variant {
@@ -502,7 +502,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "unpresented_cookies_replace_nothing",
         fault: "a cookie is replaced by one that was never presented",
         noticed_by: "isolates_grace",
-        seed: 2,
+        seed: 16,
         breaks: Instead(
             "record.replaced_by(presented.generation).or(Some(crate::session::record::Presented { generation: u64::MAX, at: record.committed_at }))",
         ),
@@ -532,7 +532,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "back_channel_logout_is_found",
         fault: "the provider's end of a session is not noticed",
         noticed_by: "isolates_end_stays",
-        seed: 3,
+        seed: 4,
         breaks: Instead("FoundEnd::default()"),
     },
     Variant {
@@ -601,21 +601,21 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "failed_refresh_withdraws_intent",
         fault: "a failed refresh leaves its intent",
         noticed_by: "isolates_withdrawn",
-        seed: 1,
+        seed: 16,
         breaks: Skip,
     },
     Variant {
         control: "lease_is_renewed",
         fault: "a lease is not renewed",
         noticed_by: "isolates_single_flight",
-        seed: 16,
+        seed: 39,
         breaks: Skip,
     },
     Variant {
         control: "refused_token_ends_session",
         fault: "a rejected refresh token does not end its session",
         noticed_by: "isolates_refused",
-        seed: 33,
+        seed: 79,
         breaks: Skip,
     },
     Variant {
@@ -688,7 +688,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "successor_stays_bound",
         fault: "a refresh by an isolate that did not know of the binding loses it",
         noticed_by: "isolates_binding",
-        seed: 828,
+        seed: 2100,
         breaks: Instead("successor.bound.as_ref()"),
     },
     Variant {

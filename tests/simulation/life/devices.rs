@@ -149,6 +149,35 @@ impl Life {
         } else {
             "worker killed"
         });
+        self.replace_worker(vault);
+    }
+
+    /// Deploys a new build of the app in some lives. Workers that start from now on are of this build.
+    pub(super) fn deploys(&mut self) {
+        self.replace_stopped();
+        let Some(dice) = &mut self.build_dice else {
+            return;
+        };
+        if dice.roll(12) == 0 {
+            self.builds += 1;
+            let tolerance = format!(r#"{{"clockTolerance":{},"#, 60 + self.builds);
+            let config = self.config.replacen('{', &tolerance, 1);
+            self.tell("a new build is deployed");
+            self.world.reconfigure(&config);
+            self.tally.fault("new build deployed");
+        }
+    }
+
+    /// Replaces the workers of vaults that have stopped because a user has signed in in a newer build.
+    fn replace_stopped(&mut self) {
+        for vault in self.world.stopped.clone() {
+            self.tally.fault("outdated vault stopped");
+            self.replace_worker(vault);
+        }
+    }
+
+    /// Lets the pages of a worker connect to one of the newest build.
+    pub(super) fn replace_worker(&mut self, vault: usize) {
         for _ in 0..self.end_worker(vault) {
             self.open_in(vault);
         }

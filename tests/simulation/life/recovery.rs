@@ -14,6 +14,11 @@ use kit::world::{PageResponse, REFRESH};
 impl Life {
     pub(super) fn faults_stop(&mut self) {
         self.tell("the faults stop here");
+        if self.builds > 0 {
+            for vault in 0..self.workers.len() {
+                self.replace_worker(vault);
+            }
+        }
         for vault in 0..self.workers.len() {
             self.thaw(vault);
             self.workers[vault].throttled_until = 0;

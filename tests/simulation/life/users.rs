@@ -18,7 +18,10 @@ impl Life {
         if its.len() == MAX_PAGES {
             return self.dice.pick(&its);
         }
-        let page = self.world.open_in(vault);
+        let page = match self.build_dice {
+            Some(_) => self.world.open_loaded_at(self.world.now.wall, vault),
+            None => self.world.open_in(vault),
+        };
         self.pages.push(page);
         if self.home != Home::Memory && self.dice.roll(4) == 0 {
             // The page sends a call before the vault has responded to its `hello`.
