@@ -909,6 +909,7 @@ impl Vault {
             Purpose::Exchange | Purpose::AskProfile => {
                 self.callbacks.sent_again(self.ctx.now, (op, purpose))
             }
+            Purpose::PollDevice => self.logins.poll_sent_again(self.ctx.now, op),
             Purpose::Refresh => {
                 let is_locked =
                     persistence.lock.is_held() && !persistence.must_lock_again(&self.ctx);

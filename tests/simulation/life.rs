@@ -83,6 +83,8 @@ enum Todo {
         login: Request,
         popup: bool,
     },
+    /// Users who have a code from a device enter it at the provider.
+    EnterCodes,
     Leave(PortId),
     SetClock(i64),
     /// Unfreezes this vault and its pages.
@@ -142,6 +144,8 @@ pub(crate) struct Life {
     more_dice: Dice,
     /// Decides about deployments, in some lives.
     build_dice: Option<Dice>,
+    /// Decides about logins on another device, in some lives.
+    device_dice: Option<Dice>,
     /// The configuration, and the number of times that a new build of the app was deployed.
     config: String,
     builds: u64,
@@ -281,8 +285,14 @@ impl Life {
         });
         let left = outdated_pin(seed, identity.is_some());
         let pinned = left.map_or("", |_| OUTDATED_PIN);
+        let mut device_dice = Dice::new(seed.rotate_left(5));
+        let has_devices = device_dice.roll(8) == 0;
+        let devices = match has_devices {
+            true => r#""deviceFlow":true,"#,
+            false => "",
+        };
         let config = format!(
-            r#"{{{of_server}{pinned}"session":{{"idle":{idle},"absolute":{absolute},"persist":"{persist}"}},"dpop":{uses_dpop},"apis":[{}]}}"#,
+            r#"{{{of_server}{pinned}{devices}"session":{{"idle":{idle},"absolute":{absolute},"persist":"{persist}"}},"dpop":{uses_dpop},"apis":[{}]}}"#,
             rules.collect::<Vec<_>>().join(",")
         );
         let mut world = World::seeded(&config, seed);
@@ -308,6 +318,7 @@ impl Life {
             provider.base = BASE;
             provider.left = left;
         }
+        provider.knows_devices = has_devices;
         provider.takes_pushed = more_dice.roll(3) == 0;
         provider.wants_pushed = provider.takes_pushed && more_dice.roll(3) == 0;
         // The pin does not name the endpoint. A provider that requires it refuses the first login.
@@ -339,6 +350,7 @@ impl Life {
             dice,
             more_dice,
             build_dice: is_deploying.then_some(build_dice),
+            device_dice: has_devices.then_some(device_dice),
             config,
             builds: 0,
             uses_dpop,

@@ -17,6 +17,8 @@ pub(crate) struct Tally {
     pub(crate) steps: u64,
     pub(crate) calls: u64,
     pub(crate) logins: u64,
+    /// Logins on another device that were begun.
+    pub(crate) device_logins: u64,
     pub(crate) refreshes: u64,
     faults: BTreeMap<&'static str, u64>,
     pub(crate) ends: Ends,
@@ -44,6 +46,7 @@ impl Tally {
             (&mut self.steps, other.steps),
             (&mut self.calls, other.calls),
             (&mut self.logins, other.logins),
+            (&mut self.device_logins, other.device_logins),
             (&mut self.refreshes, other.refreshes),
             (&mut self.kept, other.kept),
             (&mut self.need_the_user, other.need_the_user),
@@ -80,6 +83,7 @@ impl fmt::Display for Tally {
             steps,
             calls,
             logins,
+            device_logins,
             refreshes,
             kept,
             need_the_user,
@@ -90,7 +94,7 @@ impl fmt::Display for Tally {
         } = self;
         writeln!(
             f,
-            "  {sessions} sessions: {steps} steps, {logins} logins, {calls} calls, {refreshes} refreshes"
+            "  {sessions} sessions: {steps} steps, {logins} logins, {device_logins} begun on another device, {calls} calls, {refreshes} refreshes"
         )?;
         writeln!(
             f,

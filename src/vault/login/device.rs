@@ -9,7 +9,7 @@ use crate::login::device_stage::{Device, Timing};
 use crate::login::in_flight::{Login, LoginStage, Logins};
 use crate::message::message;
 use crate::provider::Provider;
-use rules::base::clock::Millis;
+use rules::base::clock::{Instant, Millis};
 use rules::base::error::{Code, Error, Result};
 use rules::base::http::Outcome;
 use rules::codec::json;
@@ -106,6 +106,20 @@ impl Logins {
             timing.op = Some(dpop.send_proven(ctx, purpose, request, login.key.clone()));
             self.put(login);
         }
+    }
+
+    /// Records that the poll `op` is sent again, under the same operation number. The age of the tokens is counted from
+    /// this time. Returns false if the login was canceled.
+    pub(crate) fn poll_sent_again(&mut self, now: Instant, op: OpId) -> bool {
+        let login = self.take(|login| login.is_of(op));
+        let Some(mut login) = login else {
+            return false;
+        };
+        if let LoginStage::AtDevice(Device::Shown(_, timing)) = &mut login.stage {
+            timing.asked_at = now;
+        }
+        self.put(login);
+        true
     }
 
     /// Handles the response to a poll.

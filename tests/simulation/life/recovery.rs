@@ -29,6 +29,7 @@ impl Life {
             matches!(
                 todo,
                 Todo::SignIn { .. }
+                    | Todo::EnterCodes
                     | Todo::Leave(_)
                     | Todo::SetClock(_)
                     | Todo::Thaw(_)

@@ -149,6 +149,10 @@ impl Life {
                 self.tell("the provider can be reached again");
                 self.clear_way();
             }
+            Todo::EnterCodes => {
+                self.tell("users enter their codes at the provider");
+                self.world.provider.sign_in_on_devices();
+            }
             Todo::AreSettled => self.are_settled(),
             Todo::NetworkChanges => self.network_changes(),
             Todo::Online => self.world.wake_unanswered(),
@@ -173,6 +177,7 @@ impl Life {
             | Todo::NetworkChanges
             | Todo::Online
             | Todo::AreSettled
+            | Todo::EnterCodes
             | Todo::WayIsFree => None,
         }
     }

@@ -134,6 +134,18 @@ impl Life {
 
     pub(super) fn login(&mut self) {
         let page = self.some_page();
+        if let Some(dice) = &mut self.device_dice
+            && dice.roll(2) == 0
+        {
+            let after = dice.pick(&[3 * SECOND, 30 * SECOND, 3 * MINUTE, 11 * MINUTE]);
+            let is_abandoned = dice.roll(8) == 0;
+            self.tally.device_logins += 1;
+            self.world.login(page, "device");
+            if !is_abandoned {
+                self.at(self.now() + after, Todo::EnterCodes);
+            }
+            return;
+        }
         let popup = self.dice.roll(2) == 0;
         let mode = if popup { "popup" } else { "redirect" };
         let login = self.world.login(page, mode);

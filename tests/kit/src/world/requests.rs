@@ -58,8 +58,10 @@ impl World {
                 && matches!(&job.task, Task::Send(_, other, _)
                 if other.url == request.url && form_of(other) == form_of(request) && token(other) == token(request))
         };
-        // A probe after a refresh and a probe after a pushed request may be in flight at the same time.
-        let is_single = endpoint == Endpoint::Probe || !self.jobs.pending.iter().any(is_same);
+        // A probe after a refresh and a probe after a pushed request may be in flight at the same time. All logins on another
+        // device begin with the same request.
+        let may_be_twice = matches!(endpoint, Endpoint::Probe | Endpoint::AskDevice);
+        let is_single = may_be_twice || !self.jobs.pending.iter().any(is_same);
         Invariant::SingleFlight.holds_if(is_single, || {
             format!("{endpoint:?} receives the same request twice at once")
         });
