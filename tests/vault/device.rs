@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kit::world::{Endpoint, Fault, Kind, PageResponse, REVOKE, Request, World};
+use rules::codec::json::Value;
 use vault::PortId;
 
 const ASK: Kind = Kind::Provider(Endpoint::AskDevice);
@@ -392,4 +393,24 @@ fn tokens_are_bound_if_configured() {
             .expose()
             .starts_with("DPoP ")
     );
+}
+
+#[test]
+fn tokens_of_a_repeated_poll_are_as_old_as_its_repetition() {
+    let mut world = World::with(r#"{"deviceFlow":true,"dpop":true}"#);
+    world.provider.knows_devices = true;
+    let page = world.open();
+    world.login(page, "device");
+    world.answer_all();
+    world.provider.sign_in_on_devices();
+    world.provider.dpop.nonce = Some("two".to_owned());
+    world.hold(&[POLL]);
+    world.advance(5 * SECOND);
+    world.advance(3 * SECOND);
+    let repeated_at = world.now.wall;
+    world.release();
+    world.answer_all();
+    assert_eq!(world.count(POLL), 2);
+    let started_at = world.session(page).unwrap().get("startedAt");
+    assert_eq!(started_at.and_then(Value::as_u64), Some(repeated_at));
 }
