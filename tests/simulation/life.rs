@@ -65,6 +65,12 @@ const PROOF_TOLERANCE: u64 = 60;
 /// The longest time for any request. A login takes longest, and may take ten minutes.
 const LONGEST_WAIT: u64 = 11 * MINUTE;
 
+/// Values of `webSocket` in the rules of APIs.
+const SOCKETS: [&str; 2] = [
+    r#","webSocket":{"token":"protocol","prefix":"bearer."}"#,
+    r#","webSocket":{"token":"message","message":"{\"token\":\"{token}\"}"}"#,
+];
+
 /// Values of `identity`. The claim `name` distinguishes sessions in a store, so only the last value needs one vault without
 /// a store.
 const IDENTITIES: [&str; 3] = [
@@ -146,6 +152,8 @@ pub(crate) struct Life {
     build_dice: Option<Dice>,
     /// Decides about logins on another device, in some lives.
     device_dice: Option<Dice>,
+    /// Decides about sockets, in some lives.
+    socket_dice: Option<Dice>,
     /// The configuration, and the number of times that a new build of the app was deployed.
     config: String,
     builds: u64,
@@ -272,12 +280,18 @@ impl Life {
         } else {
             vec![API, OTHER_API]
         };
+        let mut socket_dice = Dice::new(seed.rotate_left(21));
+        let has_sockets = !uses_dpop && socket_dice.roll(6) == 0;
+        let place = match has_sockets {
+            true => socket_dice.pick(&SOCKETS),
+            false => "",
+        };
         let rules = apis.iter().map(|api| {
             let resource = of_their_own.iter().find(|(of, _)| of == api);
             let resource = resource.map_or(String::new(), |(_, resource)| {
                 format!(r#","resource":"{resource}""#)
             });
-            format!(r#"{{"url":"{api}/","methods":["GET","POST"]{resource}}}"#)
+            format!(r#"{{"url":"{api}/","methods":["GET","POST"]{place}{resource}}}"#)
         });
         let identity = some_identity(seed, home);
         let of_server = identity.map_or(String::new(), |identity| {
@@ -351,6 +365,7 @@ impl Life {
             more_dice,
             build_dice: is_deploying.then_some(build_dice),
             device_dice: has_devices.then_some(device_dice),
+            socket_dice: has_sockets.then_some(socket_dice),
             config,
             builds: 0,
             uses_dpop,
@@ -411,6 +426,7 @@ impl Life {
             self.run(gap);
             self.servers_change();
             self.deploys();
+            self.open_a_socket();
             self.step();
             self.tally.steps += 1;
         }

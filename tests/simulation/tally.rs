@@ -17,6 +17,7 @@ pub(crate) struct Tally {
     pub(crate) steps: u64,
     pub(crate) calls: u64,
     pub(crate) logins: u64,
+    pub(crate) sockets: u64,
     /// Logins on another device that were begun.
     pub(crate) device_logins: u64,
     pub(crate) refreshes: u64,
@@ -46,6 +47,7 @@ impl Tally {
             (&mut self.steps, other.steps),
             (&mut self.calls, other.calls),
             (&mut self.logins, other.logins),
+            (&mut self.sockets, other.sockets),
             (&mut self.device_logins, other.device_logins),
             (&mut self.refreshes, other.refreshes),
             (&mut self.kept, other.kept),
@@ -84,6 +86,7 @@ impl fmt::Display for Tally {
             calls,
             logins,
             device_logins,
+            sockets,
             refreshes,
             kept,
             need_the_user,
@@ -94,7 +97,7 @@ impl fmt::Display for Tally {
         } = self;
         writeln!(
             f,
-            "  {sessions} sessions: {steps} steps, {logins} logins, {device_logins} begun on another device, {calls} calls, {refreshes} refreshes"
+            "  {sessions} sessions: {steps} steps, {logins} logins, {device_logins} begun on another device, {calls} calls, {sockets} sockets, {refreshes} refreshes"
         )?;
         writeln!(
             f,

@@ -125,6 +125,19 @@ impl Life {
         call
     }
 
+    /// Lets a page open a socket in some lives. It stays open until the session ends or the page leaves.
+    pub(super) fn open_a_socket(&mut self) {
+        let Some(dice) = &mut self.socket_dice else {
+            return;
+        };
+        if dice.roll(10) == 0 {
+            let page = self.some_page();
+            let url = self.some_api().replacen("https", "wss", 1);
+            self.tally.sockets += 1;
+            self.world.socket(page, &[&url, "/live"].concat(), &[]);
+        }
+    }
+
     pub(super) fn abort(&mut self) {
         if !self.calls.is_empty() {
             let call = self.dice.pick(&self.calls);
