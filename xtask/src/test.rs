@@ -185,7 +185,7 @@ fn native() -> Result<()> {
 
 /// Simulates lives of vaults and of isolates. `cargo xtask simulate` simulates twice as many.
 fn simulate() -> Result<()> {
-    for (lives, sessions) in [(Lives::Vaults, 10_000), (Lives::Isolates, 3_000)] {
+    for (lives, sessions) in [(Lives::Vaults, 7_000), (Lives::Isolates, 2_000)] {
         simulation::run(lives, Some(sessions), None)?;
     }
     simulation::controls(false)
