@@ -152,6 +152,10 @@ pub(crate) struct Life {
     build_dice: Option<Dice>,
     /// Decides about logins on another device, in some lives.
     device_dice: Option<Dice>,
+    /// Decides about APIs that demand another login, in some lives.
+    demand_dice: Option<Dice>,
+    /// Calls that an API may answer with such a demand.
+    demanding: Vec<Request>,
     /// Decides about sockets, in some lives.
     socket_dice: Option<Dice>,
     /// The configuration, and the number of times that a new build of the app was deployed.
@@ -226,6 +230,14 @@ fn some_identity(seed: u64, home: Home) -> Option<&'static str> {
     (dice.roll(5) == 0).then(|| dice.pick(values))
 }
 
+/// Returns the value of `session.persist` for vaults with a store.
+fn some_storage(seed: u64) -> &'static str {
+    match Dice::new(seed.rotate_left(39)).roll(4) {
+        0 => "escrow",
+        _ => "sealed",
+    }
+}
+
 /// The option `pinned`, with the endpoints of a provider that has moved all of them since.
 const OUTDATED_PIN: &str = r#""pinned":{"at":"2026-11-28","issuer":"https://id.example.com",
     "authorization_endpoint":"https://id.example.com/authorize",
@@ -265,7 +277,7 @@ impl Life {
         };
         let (persist, vaults) = match home {
             Home::Memory => ("memory", 1),
-            Home::Store { vaults } => ("sealed", vaults),
+            Home::Store { vaults } => (some_storage(seed), vaults),
         };
         let mut more_dice = Dice::new(seed.reverse_bits());
         let uses_dpop = more_dice.roll(4) == 0;
@@ -286,12 +298,18 @@ impl Life {
             true => socket_dice.pick(&SOCKETS),
             false => "",
         };
+        let mut demand_dice = Dice::new(seed.rotate_left(27));
+        let has_demands = demand_dice.roll(8) == 0;
+        let step_up = match has_demands {
+            true => r#","stepUp":true"#,
+            false => "",
+        };
         let rules = apis.iter().map(|api| {
             let resource = of_their_own.iter().find(|(of, _)| of == api);
             let resource = resource.map_or(String::new(), |(_, resource)| {
                 format!(r#","resource":"{resource}""#)
             });
-            format!(r#"{{"url":"{api}/","methods":["GET","POST"]{place}{resource}}}"#)
+            format!(r#"{{"url":"{api}/","methods":["GET","POST"]{place}{step_up}{resource}}}"#)
         });
         let identity = some_identity(seed, home);
         let of_server = identity.map_or(String::new(), |identity| {
@@ -365,6 +383,8 @@ impl Life {
             more_dice,
             build_dice: is_deploying.then_some(build_dice),
             device_dice: has_devices.then_some(device_dice),
+            demand_dice: has_demands.then_some(demand_dice),
+            demanding: Vec::new(),
             socket_dice: has_sockets.then_some(socket_dice),
             config,
             builds: 0,
@@ -427,6 +447,7 @@ impl Life {
             self.servers_change();
             self.deploys();
             self.open_a_socket();
+            self.step_up();
             self.step();
             self.tally.steps += 1;
         }
@@ -436,6 +457,7 @@ impl Life {
         self.faults_stop();
         self.recovers();
         self.run(LONGEST_WAIT);
+        self.tally.hand_overs += u64::from(self.world.hand_overs);
         self.world.check_end();
         self.count();
     }

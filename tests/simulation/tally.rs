@@ -18,6 +18,10 @@ pub(crate) struct Tally {
     pub(crate) calls: u64,
     pub(crate) logins: u64,
     pub(crate) sockets: u64,
+    /// Logins that an API has demanded.
+    pub(crate) step_ups: u64,
+    /// The number of times that a vault gave its key to the escrow.
+    pub(crate) hand_overs: u64,
     /// Logins on another device that were begun.
     pub(crate) device_logins: u64,
     pub(crate) refreshes: u64,
@@ -48,6 +52,8 @@ impl Tally {
             (&mut self.calls, other.calls),
             (&mut self.logins, other.logins),
             (&mut self.sockets, other.sockets),
+            (&mut self.step_ups, other.step_ups),
+            (&mut self.hand_overs, other.hand_overs),
             (&mut self.device_logins, other.device_logins),
             (&mut self.refreshes, other.refreshes),
             (&mut self.kept, other.kept),
@@ -87,6 +93,8 @@ impl fmt::Display for Tally {
             logins,
             device_logins,
             sockets,
+            step_ups,
+            hand_overs,
             refreshes,
             kept,
             need_the_user,
@@ -97,7 +105,7 @@ impl fmt::Display for Tally {
         } = self;
         writeln!(
             f,
-            "  {sessions} sessions: {steps} steps, {logins} logins, {device_logins} begun on another device, {calls} calls, {sockets} sockets, {refreshes} refreshes"
+            "  {sessions} sessions: {steps} steps, {logins} logins, {device_logins} begun on another device, {calls} calls, {sockets} sockets, {step_ups} logins that an API demanded, {refreshes} refreshes, {hand_overs} keys given to the escrow"
         )?;
         writeln!(
             f,

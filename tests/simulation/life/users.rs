@@ -3,7 +3,14 @@
 use vault::{Body, PortId};
 
 use super::{Home, Life, MAX_PAGES, MINUTE, SECOND, Todo};
+use kit::world::api::API;
 use kit::world::{Fetch, PageResponse, Request};
+
+/// The demand of an API for another authentication (RFC 9470).
+const STRONGER: (u16, &str) = (
+    401,
+    r#"Bearer error="insufficient_user_authentication", acr_values="phr", max_age=300"#,
+);
 
 impl Life {
     pub(super) fn open(&mut self) -> PortId {
@@ -123,6 +130,37 @@ impl Life {
         );
         self.calls.push(call);
         call
+    }
+
+    /// Lets an API demand another login in some lives, and the user follow the demand.
+    pub(super) fn step_up(&mut self) {
+        let Some(mut dice) = self.demand_dice.take() else {
+            return;
+        };
+        if dice.roll(8) == 0 {
+            self.world.provider.api_demands = dice.pick(&[None, Some(STRONGER)]);
+        }
+        if dice.roll(6) == 0 {
+            let page = self.some_page();
+            let call = self.call_of(page, API, "demanding", false, Body::Replayable);
+            self.demanding.push(call);
+        }
+        for call in std::mem::take(&mut self.demanding) {
+            let page = call.port;
+            match self.world.offered_login(call) {
+                None if self.world.response(call).is_none() => self.demanding.push(call),
+                Some(options) if self.pages.contains(&page) => {
+                    let options = &options[1..options.len() - 1];
+                    let members = format!(r#""t":"login","mode":"popup",{options}"#);
+                    let login = self.world.ask(page, &members);
+                    let time = self.now() + dice.pick(&[3 * SECOND, 3 * MINUTE]);
+                    self.at(time, Todo::SignIn { login, popup: true });
+                    self.tally.step_ups += 1;
+                }
+                _ => {}
+            }
+        }
+        self.demand_dice = Some(dice);
     }
 
     /// Lets a page open a socket in some lives. It stays open until the session ends or the page leaves.
