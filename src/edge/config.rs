@@ -275,7 +275,10 @@ impl Config {
             _ => Storage::SealedInCookie,
         };
         let guards = guards::read(options);
-        for claim in guards.iter().flat_map(Guard::claims) {
+        // A guard that is added later lets sessions in that begin now, so they keep what `_verified` says about all claims.
+        let claims = flow.claims.clone();
+        let claims = claims.iter().map(String::as_str);
+        for claim in claims.chain(guards.iter().flat_map(Guard::claims)) {
             flow.keep_claim(claim);
         }
         let expected = provider::expected(&flow.issuer, flow.identity.as_ref());

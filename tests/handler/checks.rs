@@ -249,6 +249,23 @@ fn address_that_the_user_info_calls_unverified_is_not_the_users() {
     }
 }
 
+// claim: handler-75
+#[test]
+fn address_from_before_the_guard_is_not_the_users_if_unverified() {
+    const UNVERIFIED: &str = r#""email":"ann@example.com","email_verified":false"#;
+    let before = configured(&json!({ "guards": {} }));
+    let after = guard(&json!({ "identity": { "X-Email": "email" } }));
+    for id_token in ["", r#""email":"ann@example.com""#] {
+        let mut host = signed_in_with_info(&before, id_token, UNVERIFIED);
+        host.restart(&after);
+        let identity = allowed(open(&mut host, "/site/")).identity;
+        assert_eq!(identity[0].1, "", "{id_token}");
+        let page = host.by_script("GET", "/auth/session");
+        let view = host.request(page).own().body.unwrap().1;
+        assert!(!view.contains("verified"), "{view}");
+    }
+}
+
 #[test]
 fn claims_of_the_user_info_decide_who_may_enter() {
     let rule = json!({ "allow": { "groups": ["staff"], "sub": ["ann"] } });
