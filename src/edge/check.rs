@@ -138,7 +138,8 @@ fn check_address(task: &Task, request: &Request) -> core::result::Result<(), Own
             "a check was refused: X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-Uri are not an address of an entry of `origin`"
         ),
     };
-    task.fault_seldom(Seldom::Check, why);
+    // The client may have chosen the address, and must not be able to hide the lines about a wrong secret.
+    task.fault_seldom(Seldom::CheckedAddress, why);
     Err(response::empty(403))
 }
 

@@ -92,6 +92,8 @@ pub(super) enum Seldom {
     Assertion,
     /// A check of a reverse proxy was refused.
     Check,
+    /// A proxy asked about an address that no guard guards. The client may have chosen the address.
+    CheckedAddress,
     /// No route allows an address. Each code counts apart.
     Address,
     /// The app is served over http.
@@ -331,7 +333,9 @@ impl Isolate {
             Seldom::Assertion => Code::ClientRejected,
             Seldom::RefusedToken => Code::TokenRefused,
             Seldom::Scopes => Code::ScopeReduced,
-            Seldom::Bind | Seldom::Check | Seldom::PlainHttp => Code::ConfigInvalid,
+            Seldom::Bind | Seldom::Check | Seldom::CheckedAddress | Seldom::PlainHttp => {
+                Code::ConfigInvalid
+            }
             Seldom::BoundCookieMissing => Code::BoundCookieMissing,
             Seldom::CannotBind | Seldom::NotBound | Seldom::StaysUnbound => Code::Unsupported,
             Seldom::Login | Seldom::ProviderSays => Code::LoginFailed,

@@ -688,6 +688,20 @@ fn proxy_must_not_ask_about_the_handlers_own_addresses() {
 }
 
 #[test]
+fn foreign_host_does_not_hide_a_wrong_secret() {
+    let mut host = host();
+    host.faults();
+    let request = Request {
+        url: "https://evil.test/".to_owned(),
+        ..host.navigation("/", Source::App)
+    };
+    refused(ask(&mut host, request), 403);
+    let request = host.navigation("/", Source::App);
+    refused(ask_at(&mut host, "nameless", request), 403);
+    assert_eq!(host.faults().len(), 2);
+}
+
+#[test]
 fn path_that_servers_read_in_several_ways_is_refused() {
     for (path, status) in [
         ("/site/..%2fadmin/x", 403),
