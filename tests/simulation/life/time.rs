@@ -106,6 +106,9 @@ impl Life {
             format!("it asked for {ticks} ticks within 10 s")
         });
         let late = self.world.now.monotonic.saturating_sub(due);
+        if late > Millis::from_secs(1) {
+            self.world.watch.woke();
+        }
         self.world.timer_of(vault, late);
     }
 

@@ -334,7 +334,7 @@ impl PersistedSessions {
         });
     }
 
-    /// Records that the device has slept. The store's responses may have had no time to arrive before.
+    /// Records that the device has slept, or that a timer is late. The store's responses may have had no time to arrive before.
     pub fn woke(&mut self) {
         self.vaults.values_mut().for_each(|seen| seen.ticks = 0);
     }

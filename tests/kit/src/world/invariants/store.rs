@@ -56,7 +56,7 @@ impl Watch {
         }
     }
 
-    /// Records that the device has slept. The store's responses may have had no time to arrive before.
+    /// Records that the device has slept, or that a timer is late. The store's responses may have had no time to arrive before.
     pub fn woke(&mut self) {
         self.persisted.iter_mut().for_each(PersistedSessions::woke);
     }
