@@ -209,7 +209,7 @@ impl World {
     pub fn seeded(changes: &str, seed: u64) -> Self {
         let settings = Settings::usual(changes);
         let mut provider = Provider::new();
-        let config = settings.parse();
+        let config = &settings.parsed;
         provider.names_families = config.stores_sessions();
         provider.identify_users_as(&config.flow);
         Self::start(settings, provider, seed)
@@ -217,17 +217,15 @@ impl World {
 
     /// Creates a world whose app is on loopback, as during development.
     pub fn on_loopback(changes: &str) -> Self {
-        let settings = Settings {
-            base: "http://localhost:5173/worker.js".to_owned(),
-            ..Settings::usual(changes)
-        };
+        let base = "http://localhost:5173/worker.js";
+        let settings = Settings::of(&configuration(changes), base);
         let mut provider = Provider::new();
         provider.redirect_uri = "http://localhost:5173/callback".to_owned();
         Self::start(settings, provider, 1)
     }
 
     fn start(config: Settings, provider: Provider, seed: u64) -> Self {
-        let parsed = config.parse();
+        let parsed = &config.parsed;
         Self {
             now: BEGINNING,
             true_time: BEGINNING.wall,
@@ -336,26 +334,25 @@ impl Drop for World {
 }
 
 fn vault(config: &Settings, seed: u64) -> Vault {
-    Vault::new(config.parse(), Box::new(Dice::new(seed)))
+    Vault::new(config.parsed.clone(), Box::new(Dice::new(seed)))
 }
 
-/// A vault's configuration, and the address of its worker.
+/// A vault's configuration.
 struct Settings {
-    json: String,
-    base: String,
+    parsed: Config,
 }
 
 impl Settings {
     /// Returns the usual configuration with these members added or replaced.
     fn usual(changes: &str) -> Self {
-        Self {
-            json: configuration(changes),
-            base: "https://app.example.com/worker.js".to_owned(),
-        }
+        Self::of(&configuration(changes), "https://app.example.com/worker.js")
     }
 
-    fn parse(&self) -> Config {
-        Config::parse(&self.json, &self.base).unwrap()
+    /// Returns the configuration of a worker with this address.
+    fn of(json: &str, base: &str) -> Self {
+        Self {
+            parsed: Config::parse(json, base).unwrap(),
+        }
     }
 }
 

@@ -150,7 +150,7 @@ impl World {
 /// `LONG_AGO`, as in `src/browser/host.rs`.
 pub(super) fn ahead(config: &Settings, now: &Instant) -> u64 {
     const LONG_AGO: u64 = 1 << 40;
-    if config.parse().stores_sessions() {
+    if config.parsed.stores_sessions() {
         LONG_AGO - now.monotonic.0
     } else {
         0

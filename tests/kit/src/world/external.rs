@@ -103,10 +103,7 @@ impl World {
             .iter()
             .filter_map(|(_, checker)| checker.resource)
             .collect();
-        let settings = Settings {
-            json: json.to_owned(),
-            base: base.to_owned(),
-        };
+        let settings = Settings::of(json, base);
         let mut world = Self::start(settings, provider, 1);
         world.checkers = checkers.into_iter().collect();
         (world.now.wall, world.true_time) = (wall, wall);
@@ -301,7 +298,7 @@ impl World {
     /// The code of the error that the other page gets.
     pub fn sign_in_elsewhere(&mut self) -> std::result::Result<(), String> {
         let port = self.open();
-        let is_custom = self.config.parse().login.custom != CustomLogin::Off;
+        let is_custom = self.config.parsed.login.custom != CustomLogin::Off;
         let request = self.login(port, if is_custom { "custom" } else { "redirect" });
         self.answer_all();
         let done = self.finish_elsewhere(port, request);

@@ -457,7 +457,7 @@ impl World {
                 self.replied(&request, &outcome, (asked_at, true_time));
                 // A vault that has lost the lock adopts its tokens before they are stored.
                 if kind == REFRESH
-                    && self.config.parse().stores_sessions()
+                    && self.config.parsed.stores_sessions()
                     && !self.is_lock_held_by(vault)
                 {
                     self.watch.adopted(vault);

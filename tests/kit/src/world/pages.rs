@@ -388,7 +388,7 @@ impl World {
 
     /// Returns true if the address of a logout may contain an ID token.
     fn settings_allow_hint(&self) -> bool {
-        self.config.parse().login.sends_id_token_hint
+        self.config.parsed.login.sends_id_token_hint
     }
 
     pub(super) fn tell(&mut self, port: PortId, text: &str) {

@@ -93,7 +93,7 @@ impl World {
     /// Sets the configuration of workers that start from now on.
     pub fn reconfigure(&mut self, changes: &str) {
         self.config = Settings::usual(changes);
-        self.uses_dpop = self.config.parse().flow.uses_dpop;
+        self.uses_dpop = self.config.parsed.flow.uses_dpop;
     }
 
     /// Starts another worker that shares the store. Returns the index of its vault.
@@ -110,7 +110,7 @@ impl World {
 
     /// Restarts the first vault in a dedicated worker.
     pub fn make_dedicated(&mut self) {
-        let mut config = self.config.parse();
+        let mut config = self.config.parsed.clone();
         config.is_dedicated = true;
         self.workers.vaults[0] = Vault::new(config, Box::new(Dice::new(self.workers.last_seed)));
     }
