@@ -101,7 +101,7 @@ const absolute = (paragraphs) =>
   paragraphs.filter((text) => ABSOLUTE.test(text) && !text.includes('ot covered'))
 
 const claims = claimsOf(claimsPage)
-const paragraphs = claimsPage.split('\n').filter((line) => /^[^-#|]/.test(line))
+const paragraphs = claimsPage.split('\n').filter((line) => /^[^-#|<]/.test(line))
 const rows = rowsOf(conformancePage)
 
 test('each claim has its own identifier, and each attacker its own name', () => {

@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask build | demo | test | simulate | fuzz | miri | supply | bench |
+//! The project's commands: `cargo xtask build | demo | test | simulate | explore | fuzz | miri | supply | bench |
 //! soak | measure | options | examples | recipes | servers | conformance | reference | docs | release | size`.
 //!
 //! On first use, most commands install the tools that they need. A command skips steps whose inputs have not changed.
@@ -14,6 +14,7 @@ mod browser;
 mod closures;
 mod controls;
 mod docs;
+mod explore;
 mod facts;
 mod fuzz;
 mod install;
@@ -113,6 +114,9 @@ enum Command {
         #[arg(long, requires = "controls")]
         write: bool,
     },
+    /// Run the core through every order of the steps of two small worlds: vaults that share a store, and isolates that share a
+    /// coordinator. Fails if an order breaks a rule, and prints a shortest one. With options, explores another world.
+    Explore(explore::Options),
     /// Search with libFuzzer for input that breaks an invariant. Needs a C++ compiler.
     Fuzz {
         /// The kind of input. Default: each in turn.
@@ -289,6 +293,7 @@ fn run(command: &Command) -> Result<()> {
             };
             simulation::run(lives, *sessions, *seed)
         }
+        Command::Explore(options) => explore::run(options),
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), *seconds),
         Command::Miri => miri::run(),
         Command::Measure(options) => measure::run(options),

@@ -7,7 +7,7 @@ use crate::programs::{self, with_programs};
 use crate::progress::{Output, seconds, step};
 use crate::simulation::Lives;
 use crate::suite::{AtOnce, Part, Suite};
-use crate::{docs, install, package, simulation, supply, testing, times, wasm, workflows};
+use crate::{docs, explore, install, package, simulation, supply, testing, times, wasm, workflows};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::time::Instant;
@@ -22,8 +22,8 @@ pub(crate) enum Kind {
     Lint,
     /// The Rust core in virtual time, with test vectors, and the tools: cargo test --workspace.
     Native,
-    /// Thousands of simulated lives of the core with all kinds of faults (`simulate`), and a check that the simulation
-    /// notices broken rules.
+    /// Thousands of simulated lives of the core with all kinds of faults (`simulate`), every order of two small worlds
+    /// (`explore`), and a check that the simulation notices broken rules.
     Simulation,
     /// The states of a page's connection and the page's policies, in Node with fake ports.
     Page,
@@ -183,11 +183,12 @@ fn native() -> Result<()> {
     })
 }
 
-/// Simulates lives of vaults and of isolates. `cargo xtask simulate` simulates twice as many.
+/// Simulates lives of vaults and of isolates, and explores small worlds. `cargo xtask simulate` simulates twice as many.
 fn simulate() -> Result<()> {
     for (lives, sessions) in [(Lives::Vaults, 7_000), (Lives::Isolates, 2_000)] {
         simulation::run(lives, Some(sessions), None)?;
     }
+    explore::run(&explore::Options::default())?;
     simulation::controls(false)
 }
 
@@ -240,9 +241,10 @@ fn lint() -> Result<()> {
     format()?;
     workflows::check()?;
     clippy()?;
-    // `--all-targets` leaves this target out. With the whole workspace, the features of all crates are those of the step
+    // `--all-targets` leaves these targets out. With the whole workspace, the features of all crates are those of the step
     // before, so no crate is checked a second time.
-    lints("the simulation", &["--workspace", "--test", "simulation"])?;
+    let targets = ["--workspace", "--test", "simulation", "--test", "explore"];
+    lints("the simulation and the search", &targets)?;
     install::wasm_target()?;
     for selection in wasm::selections() {
         lints(&selection[1].replace("strongroom-", ""), &selection)?;

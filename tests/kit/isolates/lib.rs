@@ -20,6 +20,7 @@ pub mod device;
 mod host;
 pub mod invariants;
 pub mod provider;
+pub mod small;
 pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -172,7 +173,7 @@ impl Setup {
 }
 
 /// Operations that a host performs for the handler: a call of the coordinator, or a request to the provider or an API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Site {
     Read,
     Swap,
@@ -218,6 +219,8 @@ pub struct Weather {
     pub late_writes: (u64, u64),
     /// True if operations take random times.
     pub uneven: bool,
+    /// True if operations take no time.
+    pub is_instant: bool,
     pub coordinator_down: bool,
     /// The only isolate that cannot reach the coordinator, if any.
     pub cut_off: Option<usize>,
@@ -594,7 +597,7 @@ impl World {
     /// Returns the duration of an operation that has no fault, in milliseconds.
     fn moment(&mut self) -> u64 {
         if !self.weather.uneven {
-            return 1;
+            return u64::from(!self.weather.is_instant);
         }
         match self.dice.roll(10) {
             0..5 => self.up_to(3),

@@ -27,6 +27,7 @@ mod plain;
 pub mod provider;
 mod requests;
 pub mod sockets;
+pub mod small;
 mod storage;
 pub mod store;
 pub mod witness;

@@ -1,0 +1,124 @@
+//! Isolates of the token handler with one coordinator and one provider.
+
+use std::fmt::Write;
+
+use crate::Explored;
+use crate::search::{Breach, World, hash};
+use kit_isolates::Site;
+use kit_isolates::small::{Extent, Kind, Name, Small, Step};
+
+pub(crate) struct Isolates {
+    small: Small,
+    /// The history of each isolate: its steps, each with its time.
+    histories: Vec<u64>,
+    /// The order of the steps that touched what isolates share.
+    order: u64,
+}
+
+impl World for Isolates {
+    type Step = Step;
+
+    fn options(&self) -> Vec<Step> {
+        self.small.options()
+    }
+
+    fn take(&mut self, step: Step) {
+        self.small.take(step);
+        let history = &mut self.histories[step.isolate()];
+        *history = hash((*history, step, self.small.world.now));
+        if step.is_shared() {
+            self.order = hash((self.order, step));
+        }
+    }
+
+    fn print(&self) -> u64 {
+        let mut in_flight: Vec<_> = self.small.in_flight().collect();
+        in_flight.sort_unstable();
+        hash((&self.histories, self.order, in_flight, self.small.left()))
+    }
+
+    fn end(self) {
+        self.small.end();
+    }
+
+    fn discard(self) {}
+}
+
+impl Explored for Isolates {
+    type Extent = Extent;
+
+    fn new(extent: Extent) -> Self {
+        Self {
+            small: Small::new(extent),
+            histories: vec![0; extent.isolates],
+            order: 0,
+        }
+    }
+
+    fn describe(extent: Extent) -> String {
+        let Extent {
+            isolates,
+            requests,
+            faults,
+            logs_out,
+            has_clocks_apart,
+        } = extent;
+        let mut text = format!(
+            "{isolates} isolates with one coordinator and an expired token; requests: {requests}"
+        );
+        if faults > 0 {
+            write!(text, "; faults: {faults}").unwrap();
+        }
+        if logs_out {
+            text.push_str("; a logout at any moment");
+        }
+        if has_clocks_apart {
+            text.push_str("; clocks 10 s apart");
+        }
+        text
+    }
+
+    fn test(extent: Extent, breach: &Breach<Step>) -> String {
+        let mut steps = String::new();
+        for step in &breach.steps {
+            writeln!(steps, "        {},", code(*step)).unwrap();
+        }
+        let (what, rule) = (&breach.what, breach.rule());
+        format!(
+            "// {what}
+#[test]
+fn order_that_breaks_{rule}() {{
+    use kit_isolates::Site;
+    use kit_isolates::provider::Endpoint;
+    use kit_isolates::small::{{Answer, Extent, Kind, Name, Small, Step}};
+    let mut small = Small::new({extent:?});
+    for step in [
+{steps}    ] {{
+        small.take(step);
+    }}
+    small.end();
+}}"
+        )
+    }
+}
+
+/// Returns a step as Rust writes it.
+fn code(step: Step) -> String {
+    let Step::Runs(Name {
+        isolate,
+        kind,
+        which,
+    }) = step
+    else {
+        return format!("Step::{step:?}");
+    };
+    let kind = match kind {
+        Kind::Acts(Site::Provider(endpoint)) => {
+            format!("Kind::Acts(Site::Provider(Endpoint::{endpoint:?}))")
+        }
+        Kind::Acts(site) => format!("Kind::Acts(Site::{site:?})"),
+        Kind::Reply(answer) => format!("Kind::Reply(Answer::{answer:?})"),
+        kind => format!("Kind::{kind:?}"),
+    };
+    format!("Step::Runs(Name::of({isolate}, {kind}, {which}))")
+}

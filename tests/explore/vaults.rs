@@ -1,0 +1,119 @@
+//! Vaults with one store, one lock and one provider.
+
+use std::fmt::Write;
+
+use crate::Explored;
+use crate::search::{Breach, World, hash};
+use kit::world::Kind;
+use kit::world::small::{Extent, Name, Small, Step};
+
+pub(crate) struct Vaults {
+    small: Small,
+    /// The history of each vault: its steps, each with its time.
+    histories: Vec<u64>,
+    /// The order of the steps that touched what vaults share.
+    order: u64,
+}
+
+impl World for Vaults {
+    type Step = Step;
+
+    fn options(&self) -> Vec<Step> {
+        self.small.options()
+    }
+
+    fn take(&mut self, step: Step) {
+        let before = self.small.shared_changes();
+        self.small.take(step);
+        let at = self.small.world.now.monotonic.0;
+        let history = &mut self.histories[step.vault()];
+        *history = hash((*history, step, at));
+        // A vault may touch shared things while it handles a result of its own: it releases the lock, for instance.
+        if step.is_shared() || before != self.small.shared_changes() {
+            self.order = hash((self.order, step));
+        }
+    }
+
+    fn print(&self) -> u64 {
+        let mut in_flight: Vec<_> = self.small.in_flight().collect();
+        in_flight.sort_unstable();
+        hash((&self.histories, self.order, in_flight, self.small.left()))
+    }
+
+    fn end(self) {
+        self.small.end();
+    }
+
+    fn discard(self) {
+        self.small.discard();
+    }
+}
+
+impl Explored for Vaults {
+    type Extent = Extent;
+
+    fn new(extent: Extent) -> Self {
+        Self {
+            small: Small::new(extent),
+            histories: vec![0; extent.vaults],
+            order: 0,
+        }
+    }
+
+    fn describe(extent: Extent) -> String {
+        let Extent {
+            vaults,
+            calls,
+            faults,
+            logs_out,
+        } = extent;
+        let mut text = format!(
+            "{vaults} vaults with one store, one lock and an expired token; calls of each: {calls}"
+        );
+        if faults > 0 {
+            write!(text, "; faults: {faults}").unwrap();
+        }
+        if logs_out {
+            text.push_str("; a logout at any moment");
+        }
+        text
+    }
+
+    fn test(extent: Extent, breach: &Breach<Step>) -> String {
+        let mut steps = String::new();
+        for step in &breach.steps {
+            writeln!(steps, "        {},", code(*step)).unwrap();
+        }
+        let (what, rule) = (&breach.what, breach.rule());
+        format!(
+            "// {what}
+#[test]
+fn order_that_breaks_{rule}() {{
+    use kit::world::small::{{Extent, Name, Small, Step}};
+    use kit::world::{{Endpoint, Kind}};
+    let mut small = Small::new({extent:?});
+    for step in [
+{steps}    ] {{
+        small.take(step);
+    }}
+    small.end();
+}}"
+        )
+    }
+}
+
+/// Returns a step as Rust writes it.
+fn code(step: Step) -> String {
+    let name = |Name { vault, kind, which }| match kind {
+        Kind::Provider(endpoint) => {
+            format!("Name::of({vault}, Kind::Provider(Endpoint::{endpoint:?}), {which})")
+        }
+        kind => format!("Name::of({vault}, Kind::{kind:?}, {which})"),
+    };
+    match step {
+        Step::Acts(of) => format!("Step::Acts({})", name(of)),
+        Step::Answers(of) => format!("Step::Answers({})", name(of)),
+        Step::Fails(of) => format!("Step::Fails({})", name(of)),
+        Step::Ends(_) | Step::LogsOut(_) | Step::Timer(_) => format!("Step::{step:?}"),
+    }
+}

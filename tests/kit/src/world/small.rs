@@ -1,0 +1,344 @@
+//! A small world in which a search or a test chooses each step: a few vaults with one store, one lock and one provider.
+//! They have read the same stored session, its access token has expired, and each page has sent its calls.
+//!
+//! Each step has a name that is the same in every order: the vault, the kind of operation, and its number among the
+//! vault's operations of this kind. `cargo xtask explore` tries every order of the steps, and prints the order that
+//! breaks a rule as a test.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::invariants::Invariant;
+use super::{Endpoint, JobId, Kind, PageResponse, REFRESH, SEALED, World};
+use rules::base::clock::Millis;
+use vault::PortId;
+
+/// The largest number of steps in which only time passes.
+const MOST_TIMERS: usize = 8;
+
+/// What a small world has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    pub vaults: usize,
+    /// The number of calls that each page has sent.
+    pub calls: usize,
+    /// The number of faults that may happen: a response to a refresh is lost, or a worker ends.
+    pub faults: usize,
+    /// True if the user may sign out at any moment.
+    pub logs_out: bool,
+}
+
+impl Extent {
+    /// Two vaults, each with one call, without faults.
+    pub const BASE: Self = Self {
+        vaults: 2,
+        calls: 1,
+        faults: 0,
+        logs_out: false,
+    };
+}
+
+/// An operation of a vault. Operations of a kind are counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name {
+    pub vault: usize,
+    pub kind: Kind,
+    pub which: u32,
+}
+
+impl Name {
+    pub const fn of(vault: usize, kind: Kind, which: u32) -> Self {
+        Self { vault, kind, which }
+    }
+}
+
+/// A step of a small world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// The provider acts on a refresh, or a read of the store takes place. The response stays in flight.
+    Acts(Name),
+    /// An operation ends, and its vault learns the result.
+    Answers(Name),
+    /// The response to a request is lost, or the request itself if the provider has not acted.
+    Fails(Name),
+    /// A worker ends, and its page opens another one.
+    Ends(usize),
+    /// The user signs out on the page of this vault.
+    LogsOut(usize),
+    /// The timer of this vault fires, at the earliest time at which a timer is due.
+    Timer(usize),
+}
+
+impl Step {
+    /// Returns the index of the vault whose step this is.
+    pub const fn vault(self) -> usize {
+        match self {
+            Self::Acts(name) | Self::Answers(name) | Self::Fails(name) => name.vault,
+            Self::Ends(vault) | Self::LogsOut(vault) | Self::Timer(vault) => vault,
+        }
+    }
+
+    /// Returns true if the step reads or changes what vaults share: the store, the lock, or what the provider knows.
+    pub const fn is_shared(self) -> bool {
+        match self {
+            Self::Answers(name) => is_shared(name.kind),
+            Self::Acts(_) | Self::Fails(_) | Self::Ends(_) | Self::LogsOut(_) | Self::Timer(_) => {
+                true
+            }
+        }
+    }
+}
+
+/// Returns true if the end of such an operation reads or changes what vaults share.
+const fn is_shared(kind: Kind) -> bool {
+    match kind {
+        // The response is only delivered: the provider has acted, or the store was read, in a step of its own.
+        Kind::Provider(Endpoint::Refresh) | Kind::Load => false,
+        // These documents do not change in a small world.
+        Kind::Provider(Endpoint::Discovery | Endpoint::Probe | Endpoint::Keys) => false,
+        Kind::Provider(
+            Endpoint::Exchange
+            | Endpoint::Revoke
+            | Endpoint::Profile
+            | Endpoint::Push
+            | Endpoint::AskDevice
+            | Endpoint::PollDevice,
+        ) => true,
+        Kind::Store | Kind::Take | Kind::Persist | Kind::Lock | Kind::LockLost => true,
+        // Keys, pages and bodies belong to one vault. `Changed` was shared when it was sent.
+        Kind::Verify | Kind::MakeKey | Kind::Changed | Kind::ResponseBody => false,
+        // An API asks nobody. Whether it accepts the token shows in the vault's next operations.
+        Kind::Call | Kind::Probe | Kind::Socket => false,
+    }
+}
+
+struct Operation {
+    id: JobId,
+    name: Name,
+    has_acted: bool,
+}
+
+pub struct Small {
+    pub world: World,
+    extent: Extent,
+    /// The page of each vault.
+    pages: Vec<PortId>,
+    operations: Vec<Operation>,
+    /// The number of operations of each kind that each vault has begun.
+    begun: BTreeMap<(usize, Kind), u32>,
+    faults_left: usize,
+    may_log_out: bool,
+    timers: usize,
+}
+
+impl Small {
+    pub fn new(extent: Extent) -> Self {
+        let mut world = World::with(SEALED);
+        for _ in 1..extent.vaults {
+            world.add_vault();
+        }
+        world.spreads_hints = true;
+        let mut pages = vec![world.open_in(0)];
+        world.sign_in(pages[0]);
+        for vault in 1..extent.vaults {
+            pages.push(world.open_in(vault));
+        }
+        world.answer_all();
+        world.expire_access_token();
+        world.new_jobs();
+        for _ in 0..extent.calls {
+            for page in &pages {
+                world.fetch(*page, "/orders");
+            }
+        }
+        Self {
+            world,
+            extent,
+            pages,
+            operations: Vec::new(),
+            begun: BTreeMap::new(),
+            faults_left: extent.faults,
+            may_log_out: extent.logs_out,
+            timers: 0,
+        }
+        .named()
+    }
+
+    /// Names the operations that vaults have begun since the last step, and forgets those that have ended.
+    fn name(&mut self) {
+        for (id, kind) in self.world.new_jobs() {
+            let vault = self.world.vault_of(id).unwrap();
+            let which = self.begun.entry((vault, kind)).or_default();
+            *which += 1;
+            self.operations.push(Operation {
+                id,
+                name: Name::of(vault, kind, *which),
+                has_acted: false,
+            });
+        }
+        let world = &self.world;
+        self.operations
+            .retain(|one| world.kind_of(one.id).is_some());
+    }
+
+    fn named(mut self) -> Self {
+        self.name();
+        self
+    }
+
+    /// Returns the steps that may be next.
+    pub fn options(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for one in &self.operations {
+            if self.world.waits_for_lock(one.id) {
+                continue;
+            }
+            let has_parts = matches!(one.name.kind, REFRESH | Kind::Load);
+            steps.push(match has_parts && !one.has_acted {
+                true => Step::Acts(one.name),
+                false => Step::Answers(one.name),
+            });
+            if one.name.kind == REFRESH && self.faults_left > 0 {
+                steps.push(Step::Fails(one.name));
+            }
+        }
+        if self.faults_left > 0 {
+            let is_busy =
+                |vault: &usize| self.operations.iter().any(|one| one.name.vault == *vault);
+            steps.extend((0..self.pages.len()).filter(is_busy).map(Step::Ends));
+        }
+        if self.may_log_out && self.world.session(self.pages[0]).is_some() {
+            steps.push(Step::LogsOut(0));
+        }
+        if steps.is_empty() && self.timers < MOST_TIMERS && self.is_waiting() {
+            let due = |vault| Some((self.world.tick_due(vault)?, vault));
+            let first = (0..self.pages.len()).filter_map(due).min();
+            steps.extend(first.map(|(_, vault)| Step::Timer(vault)));
+        }
+        steps
+    }
+
+    /// Returns true if an operation has not ended, or a page waits for a response.
+    fn is_waiting(&self) -> bool {
+        !self.operations.is_empty() || !self.world.ledger.faults().is_empty()
+    }
+
+    /// Takes a step. The step must be one of [`Self::options`].
+    #[track_caller]
+    pub fn take(&mut self, step: Step) {
+        match step {
+            Step::Acts(name) => {
+                let one = self.place_of(name);
+                self.operations[one].has_acted = true;
+                self.world.provider_acts(self.operations[one].id);
+                self.world.read_now(self.operations[one].id);
+            }
+            Step::Answers(name) => {
+                let one = self.place_of(name);
+                self.world.answer_arrives(self.operations[one].id);
+            }
+            Step::Fails(name) => {
+                self.faults_left -= 1;
+                let one = self.place_of(name);
+                self.world.network_fails(self.operations[one].id);
+            }
+            Step::Ends(vault) => {
+                self.faults_left -= 1;
+                self.world.kill(vault);
+                self.pages[vault] = self.world.open_in(vault);
+            }
+            Step::LogsOut(vault) => {
+                self.may_log_out = false;
+                self.world.logout(self.pages[vault]);
+            }
+            Step::Timer(vault) => {
+                self.timers += 1;
+                let due = self.world.tick_due(vault).expect("the vault has a timer");
+                let wait = due.saturating_sub(self.world.now.monotonic);
+                self.world.pass(wait);
+                self.world.timer_of(vault, Millis::ZERO);
+            }
+        }
+        self.name();
+    }
+
+    #[track_caller]
+    fn place_of(&self, name: Name) -> usize {
+        let found = self.operations.iter().position(|one| one.name == name);
+        found.unwrap_or_else(|| panic!("{name} is not in flight"))
+    }
+
+    /// Returns the operations in flight, each with `true` if the provider has acted on it.
+    pub fn in_flight(&self) -> impl Iterator<Item = (Name, bool)> {
+        self.operations.iter().map(|one| (one.name, one.has_acted))
+    }
+
+    /// Returns the faults and the logout that may still happen.
+    pub const fn left(&self) -> (usize, bool) {
+        (self.faults_left, self.may_log_out)
+    }
+
+    /// Returns numbers that change with each change of what vaults share.
+    pub fn shared_changes(&self) -> impl PartialEq + use<> {
+        let world = &self.world;
+        let provider = &world.provider;
+        (
+            world.lock.holder,
+            world.lock_takeovers,
+            world.store.session_version(),
+            (provider.rotations(), provider.reuses),
+            world.announced,
+        )
+    }
+
+    /// Checks the rules that hold when all operations have ended: each request has its response, and each session works.
+    pub fn end(mut self) {
+        let is_disturbed = self.extent.faults > 0 || self.timers > 0;
+        let rest = |world: &mut World, seconds| match is_disturbed {
+            true => world.advance(Duration::from_secs(seconds)),
+            false => world.answer_all(),
+        };
+        self.world.provider.repair();
+        rest(&mut self.world, 300);
+        for page in &self.pages {
+            if self.world.session(*page).is_none() {
+                continue;
+            }
+            let call = self.world.fetch(*page, "/orders");
+            rest(&mut self.world, 120);
+            let response = self.world.response(call);
+            let is_served = matches!(response, Some(PageResponse::Head { status: 200, .. }));
+            Invariant::Recovery.holds_if(is_served, || format!("{response:?}"));
+        }
+        self.world.check_end();
+    }
+
+    /// Drops the world without the checks of its end.
+    pub fn discard(mut self) {
+        self.world.has_ended = true;
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { vault, kind, which } = self;
+        match kind {
+            Kind::Provider(endpoint) => write!(f, "vault {vault}: {endpoint:?} {which}"),
+            kind => write!(f, "vault {vault}: {kind:?} {which}"),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Acts(name) => write!(f, "{name} takes effect"),
+            Self::Answers(name) => write!(f, "{name}"),
+            Self::Fails(name) => write!(f, "{name} fails"),
+            Self::Ends(vault) => write!(f, "vault {vault}: its worker ends"),
+            Self::LogsOut(vault) => write!(f, "vault {vault}: the user signs out"),
+            Self::Timer(vault) => write!(f, "vault {vault}: its timer fires"),
+        }
+    }
+}
