@@ -11,6 +11,8 @@
  *   as by rotating the refresh token. Default `before`.
  * @property {boolean} [drop] Cut the connection instead of responding.
  * @property {Record<string, string>} [add] Headers that are added to the server's own response. Works only in a proxy.
+ * @property {(json: any) => any} [edit] Changes the JSON of the server's own response. Works only in a proxy that keeps
+ *   bodies.
  * @property {boolean} [hideErrors] Removes the CORS headers from the server's own error responses. Works only in a
  *   proxy.
  * @property {number} [cutAfter] Cut the connection after this many bytes of the body. Works only in a proxy.

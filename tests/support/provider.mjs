@@ -51,6 +51,8 @@ export const ENDPOINTS = {
  * @param {number} [options.leewaySeconds] Seconds for which a rotated refresh token is still accepted. Default 0: reuse
  *   revokes the family at once.
  * @param {string} [options.publicOrigin] The provider's public origin, if it is behind a proxy.
+ * @param {boolean} [options.refreshTokenAlways] True if a login gets a refresh token even without `offline_access`, as
+ *   at Keycloak.
  * @param {Record<string, { accessTokenSeconds: number }>} [options.trusted] Clients, by id, that need no consent, as at
  *   a company's provider for the company's own apps.
  * @param {string[]} [options.algorithms] JWS algorithms, each with its own signing key. Access tokens are signed with
@@ -79,6 +81,7 @@ export async function startProvider({
   refreshTokenSeconds = 14 * DAY_SECONDS,
   leewaySeconds = 0,
   publicOrigin,
+  refreshTokenAlways = false,
   trusted = {},
   algorithms = ['ES256'],
   resources,
@@ -160,6 +163,7 @@ export async function startProvider({
       cookies: { keys: cookieKeys },
       pkce: { required: () => true },
       rotateRefreshToken: true,
+      ...(refreshTokenAlways && { issueRefreshToken: () => true }),
       responseTypes: ['code'],
       routes: ROUTES,
       scopes: ['openid', 'offline_access'],

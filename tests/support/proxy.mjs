@@ -26,9 +26,14 @@ import { answerOf, Faults, waitFor } from './faults.mjs'
  *
  * @param {(path: string) => string} [nameOf] Returns the name of a path in `faults` and `requests`.
  * @param {Record<string, string>} [renamed] The server's own path for each path that the proxy renames.
- * @param {{ keepsBodies?: boolean }} [options] With `keepsBodies`, responses are not compressed.
+ * @param {{ keepsBodies?: boolean, host?: string }} [options] With `keepsBodies`, responses are not compressed. `host` is
+ *   another name for loopback.
  */
-export async function startProxy(nameOf = (path) => path, renamed = {}, { keepsBodies = false } = {}) {
+export async function startProxy(
+  nameOf = (path) => path,
+  renamed = {},
+  { keepsBodies = false, host = '127.0.0.1' } = {},
+) {
   const faults = new Faults()
   /** @type {WireRequest[]} All requests except CORS preflights, oldest first. */
   const requests = []
@@ -71,7 +76,7 @@ export async function startProxy(nameOf = (path) => path, renamed = {}, { keepsB
   }
 
   async function disturb(request, response, fault) {
-    if (fault.when !== 'after' && !fault.cutAfter && !fault.add && !fault.hideErrors) {
+    if (fault.when !== 'after' && !fault.cutAfter && !fault.add && !fault.hideErrors && !fault.edit) {
       await patience(response, fault)
       if (fault.drop) return response.destroy()
       if (fault.answer) return send(response, answerOf(fault, request.headers.origin))
@@ -80,14 +85,16 @@ export async function startProxy(nameOf = (path) => path, renamed = {}, { keepsB
     const carriedOut = await ask(request)
     const chunks = []
     for await (const chunk of carriedOut) chunks.push(chunk)
-    const body = Buffer.concat(chunks)
+    const whole = Buffer.concat(chunks)
+    const body = fault.edit ? Buffer.from(JSON.stringify(fault.edit(JSON.parse(whole)))) : whole
     await patience(response, fault)
     if (fault.drop) return response.destroy()
     if (fault.answer) return send(response, answerOf(fault, request.headers.origin))
     const added = Object.entries(fault.add ?? {}).flat()
     const isHidden = fault.hideErrors && carriedOut.statusCode >= 400
-    const own = isHidden ? withoutCors(carriedOut.rawHeaders) : carriedOut.rawHeaders
-    response.writeHead(carriedOut.statusCode, [...own, ...added])
+    const own = isHidden ? without(/^access-control-/i, carriedOut.rawHeaders) : carriedOut.rawHeaders
+    const headers = fault.edit ? without(/^content-length$/i, own) : own
+    response.writeHead(carriedOut.statusCode, [...headers, ...added])
     if (!fault.cutAfter) return response.end(body)
     response.write(body.subarray(0, fault.cutAfter), () => response.destroy())
   }
@@ -144,7 +151,7 @@ export async function startProxy(nameOf = (path) => path, renamed = {}, { keepsB
   await listen(0)
   const { port } = server.address()
   return {
-    origin: `http://127.0.0.1:${port}`,
+    origin: `http://${host}:${port}`,
     faults,
     requests,
     cut,
@@ -179,12 +186,8 @@ async function patience(response, fault) {
   if (isOver) throw new Error('the client has disconnected')
 }
 
-/**
- * Removes the CORS headers, which let pages of other origins read a response. In raw headers, names and values
- * alternate.
- */
-const withoutCors = (headers) =>
-  headers.filter((_, index) => !/^access-control-/i.test(headers[index - (index % 2)]))
+/** Removes headers by name, such as those of CORS. In raw headers, names and values alternate. */
+const without = (name, headers) => headers.filter((_, index) => !name.test(headers[index - (index % 2)]))
 
 function send(response, { status, headers, body }) {
   response.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) })

@@ -131,6 +131,7 @@ const WORDS = {
     'Capacitor, Cordova, Ionic, Tauri, Electron, React Native, mobile app, native app, desktop app, deep link, universal link',
   'docs/performance.md': 'bundle size, kilobytes, wasm size, slow, latency, benchmark, memory',
   'docs/comparison.md': 'versus, vs, alternatives, oidc-spa, Duende, TMI-BFF',
+  'docs/field.md': 'race condition, multiple tabs, invalid_grant, refresh token reuse, bfcache, clock skew',
   'docs/dpop.md': 'sender-constrained tokens, proof of possession, RFC 9449, token binding',
   'docs/other-logins.md#on-another-device': 'device code, device flow, TV, QR code, RFC 8628',
   'docs/oauth.md': 'OAuth2 only, no OIDC, GitHub login, Spotify, Discord, without id_token',

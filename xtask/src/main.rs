@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask build | demo | test | simulate | explore | fuzz | miri | supply | bench |
+//! The project's commands: `cargo xtask build | demo | test | simulate | explore | fuzz | miri | supply | bench | field |
 //! soak | measure | options | examples | recipes | servers | conformance | reference | docs | release | size`.
 //!
 //! On first use, most commands install the tools that they need. A command skips steps whose inputs have not changed.
@@ -144,6 +144,15 @@ enum Command {
     Bench {
         /// Options of benches/bench.mjs. After `edge` or `proxies`: options of the `bench.mjs` in this folder. After `counts`:
         /// `--write` for the tables in docs/performance.md.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+    /// Run failures that users of libraries reported, in a browser, with strongroom and with other libraries, which come
+    /// from the npm registry. Prints what each failure did to each library: docs/field.md. Without libfaketime, the rows
+    /// about clocks are skipped.
+    Field {
+        /// Options of benches/field/run.mjs: `--only eight-tabs`, `--with oidc-spa`, `--newest`, `--why`, and `--write` for
+        /// the table in docs/field.md.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
@@ -318,6 +327,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Supply => supply::run(),
         Command::Modules { only } => wasm::modules(only.as_deref()),
         Command::Bench { options } => bench(options),
+        Command::Field { options } => field(options),
         Command::Soak { options } => soak(options),
         Command::Size { what: true, .. } => {
             package::build()?;
@@ -436,6 +446,15 @@ fn bench(options: &[String]) -> Result<()> {
     let bench = browser::with_chromium(process::node(&["benches/bench.mjs"]))?;
     package::build()?;
     bench.args(options).run()
+}
+
+fn field(options: &[String]) -> Result<()> {
+    let script = || process::node(&["benches/field/run.mjs"]);
+    let field =
+        programs::with_programs(script(), &[programs::faketime()], "").unwrap_or_else(|_| script());
+    let field = browser::with_chromium(field)?;
+    package::build()?;
+    field.args(options).run()
 }
 
 fn soak(options: &[String]) -> Result<()> {
