@@ -921,7 +921,8 @@ fn is_lost(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Failed | Outcome::Opaque => true,
         Outcome::Reply(reply) => {
-            let is_cut = |text| Value::parse(text).is_err();
+            // Tokens are read from a response in which other members are ambiguous, so it is not lost.
+            let is_cut = |text| Value::parse_tolerant(text).is_err();
             reply.status == 200 && reply.json_text().is_some_and(is_cut)
         }
         Outcome::KeyLost => false,

@@ -62,6 +62,7 @@ mod secrecy;
 mod session_expiry;
 mod sockets;
 mod step_up;
+mod storms;
 mod stuck_store;
 mod suspected;
 mod tampered_requests;

@@ -311,6 +311,8 @@ pub struct Schedule {
     is_suspected: bool,
     /// True if the failures were those of an earlier refresh token, and no response to the present one was lost.
     is_of_earlier_token: bool,
+    /// True if [`Schedule::lost`] has reset the number of failures since the last success.
+    has_begun_again: bool,
 }
 
 impl Schedule {
@@ -378,14 +380,17 @@ impl Schedule {
             failed_at: self.failed_at,
             wait: self.wait,
             is_of_earlier_token: true,
+            has_begun_again: self.has_begun_again,
             ..Self::default()
         };
     }
 
     /// Records that the response to an attempt was lost, before [`Schedule::failed`]. The first loss for a refresh token
-    /// counts as the first failure, because providers accept the token again for a short time only.
+    /// counts as the first failure, because providers accept the token again for a short time only. This happens once
+    /// until a success: otherwise a provider whose responses are lost and unusable in turn would be asked without end.
     pub fn lost(&mut self) {
-        if core::mem::take(&mut self.is_of_earlier_token) {
+        let is_first = core::mem::take(&mut self.is_of_earlier_token);
+        if is_first && !core::mem::replace(&mut self.has_begun_again, true) {
             self.failures = 0;
         }
     }

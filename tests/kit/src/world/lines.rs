@@ -130,7 +130,9 @@ impl World {
                     }
                     // The response did not arrive whole.
                     let text = reply.json_text();
-                    if reply.status == 200 && text.is_some_and(|text| Value::parse(text).is_err()) {
+                    if reply.status == 200
+                        && text.is_some_and(|text| Value::parse_tolerant(text).is_err())
+                    {
                         line.lost = family.or(line.lost);
                     }
                     line.may_be_spent = line.lost.is_some();
