@@ -485,6 +485,25 @@ fn revocation_requests_missing_metadata_for_some_seconds() {
 }
 
 #[test]
+fn earlier_failures_do_not_shorten_the_search_for_metadata() {
+    let (mut world, _) = World::signed_in_with(SEALED);
+    world.restart();
+    let page = world.open();
+    world
+        .provider
+        .outage(Endpoint::Discovery, Fault::LostBefore);
+    for _ in 0..3 {
+        world.login(page, "redirect");
+        world.advance(Duration::from_secs(5));
+    }
+    world.logout(page);
+    world.answer_all();
+    world.provider.repair();
+    world.advance(Duration::from_secs(3));
+    assert_eq!(world.count(REVOKE), 1);
+}
+
+#[test]
 fn revocation_retries_after_two_and_four_seconds() {
     let (mut world, page) = World::signed_in();
     world.provider.outage(Endpoint::Revoke, Fault::Status(503));

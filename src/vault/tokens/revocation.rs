@@ -50,6 +50,8 @@ impl Revocations {
             let is_it = |token: &Secret| token.matches(refresh_token.expose());
             if !self.waiting.iter().any(is_it) {
                 self.waiting.push(refresh_token.clone());
+                // Earlier failures were those of another token, or of a login.
+                self.fetches.0 = 0;
             }
             return None;
         }
