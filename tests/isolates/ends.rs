@@ -98,12 +98,47 @@ fn logout_during_refresh_revokes_its_result() {
         world.fault(Site::Provider(Endpoint::Refresh), Fault::Slow(1, 2000));
         let call = world.call(alice, 0);
         world.pass(500);
-        world.log_out(alice, 1);
+        let logout = world.log_out(alice, 1);
         world.answer_all();
         assert_eq!(ended(&world, call), Some("logged_out"));
         assert!(world.provider.is_revoked(0));
+        assert!(!is_revoked(&world, logout));
         assert!(!world.browsers[alice].jar.contains_key(COOKIE));
     }
+}
+
+#[test]
+fn logout_confirms_no_revocation_after_a_lost_response() {
+    for setup in both_storages(2) {
+        for isolate in [0, 1] {
+            let (mut world, alice) = expired(setup.clone());
+            for _ in 0..3 {
+                world.fault(Site::Provider(Endpoint::Refresh), Fault::LostAfter);
+            }
+            world.call(alice, 0);
+            world.answer_all();
+            let logout = world.log_out(alice, isolate);
+            world.answer_all();
+            assert!(!is_revoked(&world, logout));
+        }
+    }
+}
+
+#[test]
+fn logout_after_a_refresh_confirms_the_revocation() {
+    for setup in both_storages(2) {
+        let (mut world, alice) = expired(setup);
+        world.call(alice, 0);
+        world.answer_all();
+        let logout = world.log_out(alice, 1);
+        world.answer_all();
+        assert!(is_revoked(&world, logout));
+    }
+}
+
+fn is_revoked(world: &World, logout: usize) -> bool {
+    let given = world.visits[logout].given.as_ref().unwrap();
+    given.body.contains(r#""revoked":true"#)
 }
 
 #[test]

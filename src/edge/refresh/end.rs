@@ -28,7 +28,7 @@ const END_BUDGET: Millis = Millis::from_secs(3);
 
 /// Ends a session everywhere: marks its record as ended, and revokes its refresh token if the reason calls for a
 /// revocation. If a back-channel logout or an order has ended the session, its reason replaces `reason`.
-/// Returns true if the provider has confirmed the revocation.
+/// Returns true if the provider has confirmed the revocation, and has issued no newer refresh token that may still arrive.
 pub(crate) async fn end_session(task: &Task, session: &Rc<Session>, reason: EndReason) -> bool {
     end_session_since(task, session, reason, task.now()).await
 }
@@ -41,12 +41,19 @@ pub(crate) async fn end_session_since(
     began: Instant,
 ) -> bool {
     let _guard = task.keep_alive();
-    match write_end(task, session, reason, began).await {
-        Some((latest, reason)) if reason.calls_for_revocation() => {
-            tokens::revoke(task, &latest).await
-        }
-        _ => false,
+    let Some(end) = write_end(task, session, reason, began).await else {
+        return false;
+    };
+    if !end.order.reason.calls_for_revocation() || !tokens::revoke(task, &end.latest).await {
+        return false;
     }
+    if end.may_have_successor && reason == EndReason::LoggedOut {
+        let why = msg!(
+            "the revocation at a logout is not certain: a refresh had begun and not succeeded, or the coordinator failed; a newer refresh token is revoked if it arrives"
+        );
+        task.fault_seldom(Seldom::Revocation, why);
+    }
+    !end.may_have_successor
 }
 
 /// Ends a session that a login of the same user has replaced. Its refresh token is not revoked, even if an order has ended the
@@ -76,6 +83,9 @@ struct PlannedEnd {
     order: Order,
     /// True if a back-channel logout or an order has ended the session.
     was_found: bool,
+    /// True if the provider may have issued a successor of the refresh token of `latest`, by the session's record: a refresh
+    /// is in flight, or has failed. Also true before the record was read.
+    may_have_successor: bool,
 }
 
 /// The next step, which depends on the session's record.
@@ -98,6 +108,7 @@ impl PlannedEnd {
             (self.order, recorded, self.was_found) = (unwritten.order, unwritten.latest, true);
         }
         let Some(record) = record else {
+            self.may_have_successor = false;
             return Next::Write(version);
         };
         if record.ended.is_some() && !is_unwritten {
@@ -113,6 +124,7 @@ impl PlannedEnd {
         if let Some(newer) = recorded.as_ref().filter(newer) {
             self.latest = newer.clone();
         }
+        self.may_have_successor = record.intent.is_some();
         // A copy of the cookie from before the binding must not get the ID token after the end.
         if let Some(bound) = &record.bound {
             self.latest = self.latest.clone().with_binding(bound);
@@ -135,7 +147,7 @@ impl PlannedEnd {
     }
 }
 
-/// Writes the end into the record of a session. Returns the latest generation of the session, and the reason of its end.
+/// Writes the end into the record of a session. Returns the end.
 /// Returns `None` if the session had already ended, or if it has ended by a logout or an order and this could not be
 /// written: the next read finds it again. Also returns `None` if the session was to end as idle, but its record shows later
 /// activity.
@@ -144,11 +156,12 @@ async fn write_end(
     session: &Rc<Session>,
     reason: EndReason,
     began: Instant,
-) -> Option<(Rc<Session>, EndReason)> {
+) -> Option<PlannedEnd> {
     let mut end = PlannedEnd {
         latest: session.clone(),
         order: Order::of(reason),
         was_found: false,
+        may_have_successor: true,
     };
     let (mut is_written, mut may_be_written) = (false, false);
     for _ in 0..ATTEMPTS {
@@ -196,7 +209,7 @@ async fn write_end(
         cache_end(task, &end.latest, reason);
     }
     end.report(task);
-    Some((end.latest, end.order.reason))
+    Some(end)
 }
 
 /// Remembers in this isolate that a session ended although its record could not be written, and reports the failure to
