@@ -176,7 +176,9 @@ pub(super) fn opened(ctx: &mut Context, list: &mut CallList, call: CallId, proto
     if let Some(token) = session.latest_access_token_of(selector)
         && let Some(text) = socket.place.first_message(token)
     {
-        if session.access_token_of(selector, &ctx.now).is_none() {
+        // At its idle limit, the session may have ended in another tab. This is known only after a read of the store.
+        let is_valid = session.access_token_of(selector, &ctx.now).is_some();
+        if !is_valid || ctx.is_in_doubt() {
             // The socket does not wait for a refresh: the server could send messages in the meantime, and the page
             // does not know yet that the socket is open.
             list.forget(call);

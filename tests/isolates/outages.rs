@@ -744,24 +744,6 @@ fn repetition_obeys_retry_after_of_another_session() {
     assert_eq!(world.watch.refreshes_sent, 2);
 }
 
-// claim: end-15
-#[test]
-fn login_that_succeeds_does_not_shorten_a_told_wait() {
-    let (mut world, users) = many_users(2);
-    world.fault(REFRESH, Fault::Unavailable(30));
-    world.call(users[0], 0);
-    world.answer_all();
-    world.signed_in("carol", 0);
-    world.pass(20_000);
-    let call = world.call(users[1], 0);
-    world.answer_all();
-    assert!(!served(&world, call));
-    world.pass(11_000);
-    let call = world.call(users[1], 0);
-    world.answer_all();
-    assert!(served(&world, call));
-}
-
 #[test]
 fn told_wait_counts_once_though_probe_sends_nothing() {
     let (mut world, users) = many_users(2);

@@ -119,6 +119,21 @@ fn first_message_carries_no_expired_token() {
 }
 
 #[test]
+fn first_message_carries_no_token_at_the_idle_limit() {
+    let config = configured(MESSAGE);
+    let session = r#"{"session":{"persist":"sealed","idle":60,"absolute":600},"#;
+    let (mut world, page) = World::signed_in_with(&config.replacen('{', session, 1));
+    world.hold(&[Kind::Socket, Kind::Load]);
+    let slow = world.socket(page, LIVE, &[]);
+    world.advance(Duration::from_secs(61));
+    world.unhold_kind(Kind::Socket);
+    world.answer_all();
+    assert_eq!(world.sockets.first_messages, []);
+    let closed = [(slow, 3000, "token_expired".to_owned())];
+    assert_eq!(world.sockets.closed, closed);
+}
+
+#[test]
 fn token_may_expire_during_the_handshake() {
     for place in [PROTOCOL, QUERY] {
         let (mut world, page) = world(place);

@@ -13,6 +13,7 @@ use crate::endpoints::login::{self, PendingLogin};
 use crate::event::Happened;
 use crate::io::OwnResponse;
 use crate::isolate::Seldom;
+use crate::isolate::outage::Outage;
 use crate::lines::Unreadable;
 use crate::navigation;
 use crate::provider::documents;
@@ -386,7 +387,7 @@ async fn send(task: &Task, request: HttpRequest, key: Option<&Secret>) -> Outcom
         && reply.status < 500
         && reply.status != 429
     {
-        task.change_outage("", |outage| outage.end(&task.now()));
+        task.change_outage("", Outage::end);
     }
     outcome
 }

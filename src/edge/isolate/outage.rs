@@ -3,15 +3,14 @@
 //! After failed refreshes of two sessions in a row, the isolate assumes that the provider is down. From then on, the
 //! isolate tries only one refresh every few seconds, for any session. Other requests that need a refresh are told when
 //! to try again. The outage ends for all sessions at once with the first response that is neither a temporary failure
-//! nor a request to wait, such as that to a login. Sessions therefore recover within five seconds of the provider's return, and the provider is
+//! nor a request to wait. Sessions therefore recover within five seconds of the provider's return, and the provider is
 //! not flooded with requests during the outage.
 //!
 //! A provider that accepts requests and sends no response counts as failed as soon as requests no longer wait for the
 //! refresh, and not only when the refresh has failed. Until the provider responds, requests wait only a moment, except
 //! the request that tries the provider.
 //!
-//! A provider that asks to wait (`Retry-After`) is tried after that time, also by one refresh every few seconds. Logins
-//! and refreshes that succeed meanwhile do not shorten the time: an overloaded provider serves some requests.
+//! A provider that asks to wait (`Retry-After`) is tried after that time, also by one refresh every few seconds.
 //!
 //! The provider may also be up and fail for a few sessions only. So a session whose refresh has just failed leaves the
 //! next attempt to another session, if the other session's client was told to come back.
@@ -122,12 +121,9 @@ impl Outage {
         self.is_told && self.probed.elapsed(now) < self.interval
     }
 
-    /// Ends the outage: the provider has responded. A time for which it asked to wait stays.
-    pub(crate) fn end(&mut self, now: &Instant) {
-        match self.must_wait(now) {
-            true => self.limited = None,
-            false => *self = Self::default(),
-        }
+    /// Ends the outage: the provider has responded.
+    pub(crate) fn end(&mut self) {
+        *self = Self::default();
     }
 
     /// Returns the time until a request may try its refresh, as far as is known now. `yields` is true for a session that failed

@@ -148,7 +148,7 @@ pub(super) fn record(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcom
         }
         // A gateway says nothing about the provider.
         RefreshOutcome::NotOAuth(_) => outage.was_not_tried(),
-        _ => outage.end(&now),
+        _ => outage.end(),
     });
 }
 

@@ -622,8 +622,14 @@ impl World {
             let visit = &self.visits[id];
             let isolate = (visit.isolate, visit.epoch);
             let told = &mut self.watch.told_to_wait;
-            if let Some(time) = response.retry_after.filter(|_| response.status == 503) {
-                told.insert(isolate, (self.now, self.now + time.0));
+            match response.retry_after {
+                Some(time) if response.status == 503 => {
+                    told.insert(isolate, (self.now, self.now + time.0));
+                }
+                None if response.status >= 500 => {}
+                _ => {
+                    told.remove(&isolate);
+                }
             }
         }
         if let Reply::Sent(Outcome::Reply(response)) = reply
