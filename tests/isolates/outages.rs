@@ -744,6 +744,23 @@ fn repetition_obeys_retry_after_of_another_session() {
     assert_eq!(world.watch.refreshes_sent, 2);
 }
 
+// claim: end-15
+#[test]
+fn login_that_succeeds_ends_a_told_wait() {
+    let (mut world, users) = many_users(2);
+    world.fault(REFRESH, Fault::Unavailable(600));
+    world.call(users[0], 0);
+    world.answer_all();
+    world.pass(20_000);
+    let before = world.call(users[1], 0);
+    world.answer_all();
+    assert!(!served(&world, before));
+    world.signed_in("carol", 0);
+    let after = world.call(users[1], 0);
+    world.answer_all();
+    assert!(served(&world, after));
+}
+
 #[test]
 fn told_wait_counts_once_though_probe_sends_nothing() {
     let (mut world, users) = many_users(2);

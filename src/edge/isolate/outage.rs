@@ -10,7 +10,8 @@
 //! refresh, and not only when the refresh has failed. Until the provider responds, requests wait only a moment, except
 //! the request that tries the provider.
 //!
-//! A provider that asks to wait (`Retry-After`) is tried after that time, also by one refresh every few seconds.
+//! A provider that asks to wait (`Retry-After`) is tried after that time, also by one refresh every few seconds. A login or
+//! refresh that succeeds ends the wait: the provider may have meant one session only.
 //!
 //! The provider may also be up and fail for a few sessions only. So a session whose refresh has just failed leaves the
 //! next attempt to another session, if the other session's client was told to come back.

@@ -64,8 +64,10 @@ impl World {
             }
             _ => {}
         }
-        if let About::Refresh(token) = about {
-            self.refreshed(id, token, &reply);
+        match about {
+            About::Refresh(token) => self.refreshed(id, token, &reply),
+            About::Login => self.heard_from_provider(id, &reply),
+            _ => {}
         }
         let now = self.now;
         let visit = &mut self.visits[id];
@@ -578,6 +580,9 @@ fn about(effect: &Effect) -> About {
         Effect::Read(_) | Effect::Swap { .. } | Effect::Wait { .. } => About::Coordinator(0),
         Effect::Send { request, .. } if field(request, "grant_type") == "refresh_token" => {
             About::Refresh(field(request, "refresh_token"))
+        }
+        Effect::Send { request, .. } if field(request, "grant_type") == "authorization_code" => {
+            About::Login
         }
         _ => About::Nothing,
     }

@@ -457,6 +457,8 @@ enum About {
     GaveUp,
     /// The provider responded to this refresh token.
     Refresh(String),
+    /// The provider responded to the code of a login.
+    Login,
 }
 
 pub struct World {

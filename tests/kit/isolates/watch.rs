@@ -641,6 +641,18 @@ impl World {
         }
     }
 
+    /// Records that a response of the provider to a login reaches the task. A success ends a wait that the provider asked for.
+    pub(super) fn heard_from_provider(&mut self, id: VisitId, reply: &Reply) {
+        let visit = &self.visits[id];
+        if let Reply::Sent(Outcome::Reply(response)) = reply
+            && response.status < 500
+            && response.status != 429
+        {
+            let isolate = (visit.isolate, visit.epoch);
+            self.watch.told_to_wait.remove(&isolate);
+        }
+    }
+
     /// Checks that a request may wait for the refresh of another request, in its own isolate or in another isolate.
     pub(super) fn waits_for_refresh(&self, id: VisitId) {
         Invariant::Prompt.holds_if(!self.has_valid_token(id), || {
