@@ -38,7 +38,7 @@ crate::invariants! {
     ValidatedLogin = "validated_login",
         "a session starts only with a correctly signed ID token that was issued for its login";
     UnderLock = "under_lock",
-        "only the vault that holds the lock writes the shared session, or sends a refresh for a session that was stored";
+        "only the vault that holds the lock writes the shared session, or sends a refresh token that was stored";
     EndStays = "end_stays",
         "a session whose end was stored has ended in every vault that has read the store since";
     Limits = "limits",
@@ -158,6 +158,8 @@ pub struct Watch {
     lost: HashMap<String, Trouble>,
     /// Lost refresh tokens whose successor was in a worker that ended.
     lost_with_worker: HashSet<String>,
+    /// The sessions that were written to the store.
+    stored_states: Vec<String>,
     /// Families whose session was replaced by another login and is no longer needed.
     replaced: HashSet<usize>,
     /// Families that the provider revoked because it received a consumed token again, with the reason why the token was
@@ -218,6 +220,7 @@ impl Watch {
             dead: HashMap::new(),
             lost: HashMap::new(),
             lost_with_worker: HashSet::new(),
+            stored_states: Vec::new(),
             replaced: HashSet::new(),
             reused: HashMap::new(),
             unpersisted: BTreeMap::new(),
@@ -708,8 +711,10 @@ impl Watch {
             self.dead.entry(sent.to_owned()).or_default().store = true;
             return;
         }
-        if let Some(persisted) = &self.persisted {
-            let may_send = has_lock || !persisted.was_stored(family);
+        if self.persisted.is_some() {
+            // Other vaults do not know a refresh token that was never stored.
+            let was_stored = |states: &[String]| states.iter().any(|state| state.contains(sent));
+            let may_send = has_lock || !was_stored(&self.stored_states);
             Invariant::UnderLock.holds_if(may_send, || what.clone());
         }
         Invariant::PersistedFirst.holds_if(self.may_use(vault, sent), || what.clone());

@@ -136,8 +136,6 @@ pub struct PersistedSessions {
     logouts: Vec<UnixMillis>,
     /// Families whose end replaced the session in the store.
     ended: Vec<usize>,
-    /// Families that were in the store. Other vaults cannot know the tokens of any other family.
-    stored_families: HashSet<usize>,
     /// Families whose end is marked by a tombstone.
     marked: HashSet<usize>,
     news: u64,
@@ -193,7 +191,6 @@ impl PersistedSessions {
             begun: HashMap::new(),
             logouts: Vec::new(),
             ended: Vec::new(),
-            stored_families: HashSet::new(),
             marked: HashSet::new(),
             news: 0,
             over: HashSet::new(),
@@ -479,14 +476,8 @@ impl PersistedSessions {
             if let (Some(family), Some(_)) = (record.family, record.ended) {
                 self.ended.push(family);
             }
-            self.stored_families.extend(record.family);
             self.stored = Some(record);
         }
-    }
-
-    /// Returns true if other vaults can know tokens of this family.
-    pub fn was_stored(&self, family: Option<usize>) -> bool {
-        family.is_some_and(|family| self.stored_families.contains(&family))
     }
 
     /// Records that the store was cleared or damaged, and the tombstones of ended sessions are lost.

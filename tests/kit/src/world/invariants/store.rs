@@ -43,6 +43,9 @@ impl Watch {
 
     /// Records that a vault's write has succeeded or failed. The vault may not know the result yet.
     pub fn written(&mut self, vault: usize, state: &str, works: bool) {
+        if works {
+            self.stored_states.push(state.to_owned());
+        }
         if works && state.contains("\"refresh_token\"") {
             // Every vault that reads this state knows that the earlier refresh tokens are consumed.
             let is_known = |knowers: &&mut Knowers| knowers.vaults.contains(&vault);
