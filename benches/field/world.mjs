@@ -1,4 +1,4 @@
-/** One app with its provider, its API and a browser: the world in which one failure happens to one library. */
+/** One app with its provider, its API and a browser: the world in which a failure happens to a library. */
 import { fileURLToPath } from 'node:url'
 import { ACCOUNTS } from '../../tests/support/accounts.mjs'
 import { WITH_CACHE } from '../../tests/support/bfcache.mjs'
@@ -20,9 +20,12 @@ const HOSTS = { app: 'app.field.localhost', provider: 'id.field.localhost' }
 /** The provider's own path for each path of Auth0. */
 const PATHS = { ...AUTH0_PATHS, '/v2/logout': '/session/end' }
 
-/** Limits in milliseconds for what a machine may take, and for what a user would wait. */
+/** The limit in milliseconds for what a machine may take. */
 const MACHINE = 60_000
-const USER = 20_000
+
+/** The time in milliseconds that a user gives a page to work again, and to show that somebody else has signed in or out. */
+const PATIENCE = 20_000
+const GLANCE = 7_000
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -31,7 +34,8 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
  * @property {string} name The name for `--only`.
  * @property {string} title
  * @property {object} [world] Options of the world: see `startWorld()`.
- * @property {(world: World) => Promise<import('playwright-core').Page>} run Resolves with the page of the user.
+ * @property {(world: World) => Promise<import('playwright-core').Page | undefined>} run Resolves with the page whose
+ *   session may have ended, unless the row is about something else.
  */
 
 /**
@@ -126,9 +130,8 @@ export class World {
     this.#context ??= await this.#parts.browser.newContext()
     const page = await this.#context.newPage()
     page.setDefaultTimeout(MACHINE)
-    page.on('framenavigated', (frame) => {
-      if (frame === page.mainFrame() && !this.#ownNavigations.has(page))
-        this.note('the page reloaded by itself')
+    page.on('domcontentloaded', () => {
+      if (!this.#ownNavigations.has(page)) this.note('the page reloaded by itself')
     })
     await this.#navigate(page, () => page.goto(this.#parts.site.origin))
     return page
@@ -152,7 +155,7 @@ export class World {
     await this.#navigate(page, async () => {
       await page.evaluate(() => field.signIn())
       const form = page.locator('#username')
-      await Promise.race([form.waitFor({ timeout: USER }), this.#isSignedIn(page)])
+      await Promise.race([form.waitFor({ timeout: PATIENCE }), this.#isSignedIn(page)])
       if (await form.count()) {
         await page.fill('#username', username)
         await page.fill('#password', password)
@@ -188,7 +191,7 @@ export class World {
     return this.#navigate(page, () => page.goto(this.#parts.site.origin))
   }
 
-  /** Calls the API this many times at once, when the page shows something. The failure of a call is not an error of the world. */
+  /** Calls the API this many times at once when the page shows something. A call that fails is an outcome, too. */
   async call(page, count) {
     await this.#shows(page)
     const outcomes = await page
@@ -209,21 +212,24 @@ export class World {
 
   /** Resolves with what a page shows: the user's name, `''` for the button "Sign in", or an error. */
   async look(page) {
-    if (!page.url().startsWith(this.#parts.site.origin)) return { user: undefined, isElsewhere: true }
+    if (!page.url().startsWith(this.#parts.site.origin)) return {}
     const dataset = await page.evaluate(() => ({ ...document.documentElement.dataset })).catch(() => ({}))
     return { user: dataset.user, error: dataset.error }
   }
 
   /** Waits until a page shows something else than this user, as long as a user might look at it. */
   async watch(page, user) {
-    for (const end = Date.now() + USER / 3; Date.now() < end; await pause(100)) {
+    for (const end = Date.now() + GLANCE; Date.now() < end; await pause(100)) {
       const shown = await this.look(page)
       if (shown.user !== undefined && shown.user !== user) return shown
     }
     return this.look(page)
   }
 
-  /** Stops the browser until the newest access token has expired. The turn is given away meanwhile. */
+  /**
+   * Stops the browser until the newest access token has expired, and at least for this many lifetimes. The turn is given
+   * away meanwhile.
+   */
   async sleep({ lifetimes = 0 } = {}) {
     const { turn, lifetime } = this.#parts
     const end = Math.max(this.#expiry(), Date.now() + lifetimes * lifetime * 1000) + 1000
@@ -275,7 +281,7 @@ export class World {
   refreshes() {
     const requests = this.#parts.proxy.requests.slice(this.#firstRequest)
     const isRefresh = ({ endpoint, sent }) =>
-      endpoint === 'token' && /grant_type=refresh_token|"refresh_token"/.test(sent)
+      endpoint === 'token' && sent.includes('grant_type=refresh_token')
     return requests.filter(isRefresh).length
   }
 
@@ -287,7 +293,7 @@ export class World {
     const now = await this.#session(page)
     const { isRevoked } = this.#parts.backends
     if (now === 'lost' || now === 'stuck' || isRevoked?.() === false) return now
-    await this.sleep()
+    await this.sleep({ lifetimes: 1 })
     const later = await this.#session(page)
     return later === 'kept' ? now : later
   }
@@ -295,7 +301,7 @@ export class World {
   async #session(page) {
     const works = async () => (await page.evaluate(() => field.call()).catch(() => ({}))).isOk === true
     const keeps = async () => {
-      for (const end = Date.now() + USER; Date.now() < end; await pause(1000)) {
+      for (const end = Date.now() + PATIENCE; Date.now() < end; await pause(1000)) {
         await this.#shows(page)
         if (await works()) return true
         if ((await this.look(page)).user === '') return false
@@ -336,7 +342,7 @@ export class World {
           )
         },
         origin,
-        { timeout: USER },
+        { timeout: PATIENCE },
       )
       .catch(() => {})
   }
@@ -348,7 +354,7 @@ export class World {
       const { user, error } = document.documentElement.dataset
       return location.origin === origin && (error || (user && globalThis.field))
     }
-    return page.waitForFunction(shows, origin, { timeout: USER }).catch(() => {})
+    return page.waitForFunction(shows, origin, { timeout: PATIENCE }).catch(() => {})
   }
 
   #tokenResponses() {
