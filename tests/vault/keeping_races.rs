@@ -569,6 +569,49 @@ fn lock_holder_does_not_undo_a_logout() {
 }
 
 #[test]
+fn logout_announced_during_a_write_is_read_afterwards() {
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
+    world.hold_in(1, Kind::Persist);
+    world.fetch(other_page, "/orders");
+    // The vault writes the user's activity.
+    world.advance(secs(17));
+    assert_eq!(world.outstanding(Kind::Persist), 1);
+    world.logout(page);
+    world.advance(secs(6));
+    assert!(world.session(other_page).is_some());
+    // The vault that signed out is frozen, so it announces no further change.
+    world.freeze(0);
+    world.unhold();
+    assert_eq!(world.reason(other_page), Some("logged_out"));
+}
+
+#[test]
+fn session_does_not_resume_while_its_tombstone_is_unreadable() {
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
+    world.expire_access_token();
+    world.hold(&[REFRESH, Kind::Changed]);
+    world.fetch(other_page, "/orders");
+    world.answer_all();
+    world.act(REFRESH);
+    world.logout(page);
+    world.advance(secs(6));
+    // The other vault stores the session again.
+    world.kill(0);
+    world.unhold_kind(REFRESH);
+    world.answer_all();
+    world.hold_in(0, Kind::Take);
+    let page = world.open();
+    world.answer_all();
+    world.store.is_unavailable = true;
+    world.unhold();
+    assert!(world.session(page).is_none());
+    world.store.is_unavailable = false;
+    world.advance(secs(5));
+    assert!(world.session(page).is_none());
+    world.release();
+}
+
+#[test]
 fn unlocked_read_of_an_end_counts_during_a_locked_read() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.fetch(other_page, "/orders");
