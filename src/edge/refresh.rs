@@ -574,6 +574,7 @@ async fn commit(task: &Task, successor: Rc<Session>) -> SessionResult {
                         }
                         return Err(Refusal::Ended(reason));
                     }
+                    // control: request_continues_with_the_record
                     if record.generation >= successor.generation {
                         return Ok(record.session.clone().unwrap_or(successor));
                     }

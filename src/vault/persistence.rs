@@ -177,6 +177,7 @@ impl Persistence {
 
     /// Reads the store, because another vault has changed it.
     pub(super) fn changed_elsewhere(&mut self, ctx: &mut Context, is_refresh_sent: bool) {
+        // control: announced_change_is_read
         if !ctx.stores_sessions() {
             return;
         }
@@ -329,6 +330,7 @@ impl Persistence {
     /// Reads the store after the lock was granted.
     pub(super) fn locked(&mut self, ctx: &mut Context) {
         self.locked_at = ctx.now.monotonic;
+        // control: read_older_than_the_lock_is_old
         self.reads.is_old = self.reads.is_reading();
         self.lock = Lock::Reading(Reading::default());
         reader::load(ctx, Purpose::ReadLocked);
@@ -369,6 +371,7 @@ impl Persistence {
     pub(super) fn unlock(&mut self, ctx: &mut Context) {
         self.lock = Lock::NotRequested;
         ctx.outputs.push(Output::Unlock);
+        // control: change_under_the_lock_is_read
         if core::mem::take(&mut self.reads.after_unlock) {
             self.reads.read(ctx);
         }
@@ -471,6 +474,7 @@ impl Persistence {
         self.retry_at = None;
         self.is_behind = false;
         self.may_be_stored = false;
+        // control: change_during_a_write_is_written
         let is_current = self.changes == self.changes_when_written;
         if is_current {
             self.ended = None;

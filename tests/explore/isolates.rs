@@ -60,6 +60,8 @@ impl Explored for Isolates {
             isolates,
             requests,
             faults,
+            pauses,
+            has_leeway,
             logs_out,
             has_clocks_apart,
         } = extent;
@@ -69,8 +71,14 @@ impl Explored for Isolates {
         if faults > 0 {
             write!(text, "; faults: {faults}").unwrap();
         }
+        if pauses > 0 {
+            write!(text, "; pauses: {pauses}").unwrap();
+        }
         if logs_out {
             text.push_str("; a logout at any moment");
+        }
+        if has_leeway {
+            text.push_str("; a leeway");
         }
         if has_clocks_apart {
             text.push_str("; clocks 10 s apart");
@@ -104,14 +112,21 @@ fn order_that_breaks_{rule}() {{
 
 /// Returns a step as Rust writes it.
 fn code(step: Step) -> String {
-    let Step::Runs(Name {
+    match step {
+        Step::Runs(of) => format!("Step::Runs({})", name(of)),
+        Step::Loses(of) => format!("Step::Loses({})", name(of)),
+        Step::Cuts(of) => format!("Step::Cuts({})", name(of)),
+        Step::Ends(_) | Step::Pauses(_) | Step::LogsOut(_) => format!("Step::{step:?}"),
+    }
+}
+
+fn name(
+    Name {
         isolate,
         kind,
         which,
-    }) = step
-    else {
-        return format!("Step::{step:?}");
-    };
+    }: Name,
+) -> String {
     let kind = match kind {
         Kind::Acts(Site::Provider(endpoint)) => {
             format!("Kind::Acts(Site::Provider(Endpoint::{endpoint:?}))")
@@ -120,5 +135,5 @@ fn code(step: Step) -> String {
         Kind::Reply(answer) => format!("Kind::Reply(Answer::{answer:?})"),
         kind => format!("Kind::{kind:?}"),
     };
-    format!("Step::Runs(Name::of({isolate}, {kind}, {which}))")
+    format!("Name::of({isolate}, {kind}, {which})")
 }

@@ -34,7 +34,7 @@ use vaults::Vaults;
 const MOST_STATES: usize = 40_000;
 
 /// The longest time of the search for a shortest order.
-const SHORTENING: Duration = Duration::from_secs(120);
+const SHORTENING: Duration = Duration::from_secs(30);
 
 /// A world that can be described.
 trait Explored: World {

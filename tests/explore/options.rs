@@ -5,7 +5,7 @@ use std::time::Duration;
 use kit::world::small::Extent;
 use kit_isolates::small::Extent as Handlers;
 
-pub(crate) const USAGE: &str = "usage: cargo xtask explore [--vaults | --isolates] [--parties N] [--calls N] [--faults N] [--logout] [--clocks] [--seconds N] [--as-test]";
+pub(crate) const USAGE: &str = "usage: cargo xtask explore [--vaults | --isolates] [--parties N] [--calls N] [--faults N] [--pauses N] [--logout] [--login] [--leeway] [--clocks] [--seconds N] [--as-test]";
 
 /// The kind of world.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,8 @@ impl Options {
                 self.vaults.logs_out = true;
                 self.isolates.logs_out = true;
             }
+            "--login" => self.vaults.logs_in = true,
+            "--leeway" => self.isolates.has_leeway = true,
             "--clocks" => self.isolates.has_clocks_apart = true,
             "--as-test" => self.as_test = true,
             _ => return false,
@@ -82,6 +84,12 @@ impl Options {
             "--faults" => {
                 self.vaults.faults = number()?;
                 self.isolates.faults = number()?;
+            }
+            "--pauses" => {
+                self.vaults.pauses = number()?;
+                self.isolates.pauses = number()?;
+                // Without a leeway, a process that stands still for as long as a lease may lose a session.
+                self.isolates.has_leeway = true;
             }
             "--states" => self.states = Some(number()?),
             "--seconds" => {

@@ -3,9 +3,8 @@
 //! The core cannot be copied in the middle of its work, so each order is replayed from the beginning. Orders that lead
 //! to the same state are followed once: [`World::print`] tells them by their histories.
 
-use std::cell::RefCell;
+use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{HashSet, VecDeque};
 use std::fmt::Display;
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,7 +31,7 @@ pub(crate) trait World: Sized {
     fn discard(self);
 }
 
-/// How far a search goes.
+/// The limits of a search.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) states: usize,
@@ -74,17 +73,79 @@ pub(crate) struct Report<S> {
     pub(crate) breach: Option<Breach<S>>,
 }
 
-/// A state on the way, with the steps that may be next.
-struct Fork<S> {
-    options: Vec<S>,
-    chosen: usize,
+/// A step that was taken, and the one before it.
+struct Taken<S> {
+    before: Option<usize>,
+    step: S,
 }
 
-/// Follows all orders of the world that `begin` creates, depth first, until a rule is broken or a limit is reached.
+/// The steps that were taken, as a tree, and those that were not taken yet.
+struct Tree<S> {
+    taken: Vec<Taken<S>>,
+    /// Each with the step before it.
+    left: Vec<(Option<usize>, S)>,
+}
+
+impl<S: Copy> Tree<S> {
+    /// Returns the order that ends with this step.
+    fn order(&self, last: Option<usize>) -> Vec<S> {
+        let taken = |at: usize| &self.taken[at];
+        let all = std::iter::successors(last, |at| taken(*at).before);
+        let mut steps: Vec<S> = all.map(|at| taken(at).step).collect();
+        steps.reverse();
+        steps
+    }
+
+    fn take(&mut self, before: Option<usize>, step: S) -> Option<usize> {
+        self.taken.push(Taken { before, step });
+        Some(self.taken.len() - 1)
+    }
+
+    /// Takes any step that was not taken yet. A step near the end of an order is as likely as one near its beginning, so a
+    /// search that ends early has seen all kinds of orders.
+    fn any_left(&mut self, run: usize) -> Option<(Option<usize>, S)> {
+        let count = self.left.len().max(1) as u64;
+        let chosen = usize::try_from(hash(run) % count).unwrap();
+        (!self.left.is_empty()).then(|| self.left.swap_remove(chosen))
+    }
+}
+
+/// Follows all orders of the world that `begin` creates, until a rule is broken or a limit is reached.
 pub(crate) fn search<W: World>(begin: impl Fn() -> W, limits: Limits) -> Report<W::Step> {
+    follow(begin, limits, None)
+}
+
+/// Looks for a shorter order that breaks the same rule, until all shorter orders are followed or the time is over.
+pub(crate) fn shortest<W: World>(
+    begin: impl Fn() -> W,
+    known: Breach<W::Step>,
+    time: Duration,
+) -> Breach<W::Step> {
+    let limits = Limits {
+        states: usize::MAX,
+        time,
+    };
+    let report = follow(begin, limits, Some(known));
+    let breach = report.breach.expect("the known order is kept");
+    Breach {
+        is_shortest: report.is_complete,
+        ..breach
+    }
+}
+
+/// Follows all orders. With `known`, only those that are shorter than the last order that broke its rule.
+fn follow<W: World>(
+    begin: impl Fn() -> W,
+    limits: Limits,
+    known: Option<Breach<W::Step>>,
+) -> Report<W::Step> {
     let start = Instant::now();
+    let is_shortening = known.is_some();
     let mut seen = HashSet::new();
-    let mut way: Vec<Fork<W::Step>> = Vec::new();
+    let mut tree = Tree {
+        taken: Vec::new(),
+        left: Vec::new(),
+    };
     let mut report = Report {
         states: 0,
         ends: 0,
@@ -92,98 +153,62 @@ pub(crate) fn search<W: World>(begin: impl Fn() -> W, limits: Limits) -> Report<
         longest: 0,
         is_complete: false,
         time: Duration::ZERO,
-        breach: None,
+        breach: known,
     };
+    let mut last = None;
     loop {
         report.runs += 1;
+        // Equal states have equal numbers of steps, so a state is too far in each order that leads to it.
+        let bound = report.breach.as_ref().map(|known| known.steps.len());
+        let is_too_far = |length| bound.is_some_and(|bound| length >= bound);
         let ran = caught(|| {
             let mut world = begin();
-            for fork in &way {
-                world.take(fork.options[fork.chosen]);
-            }
-            while seen.insert(world.print()) {
-                let options = world.options();
-                let Some(first) = options.first().copied() else {
+            let order = tree.order(last);
+            order.iter().for_each(|step| world.take(*step));
+            let mut length = order.len();
+            while !is_too_far(length) && seen.insert(world.print()) {
+                report.longest = report.longest.max(length);
+                let mut options = world.options().into_iter();
+                let Some(first) = options.next() else {
                     report.ends += 1;
                     return world.end();
                 };
-                way.push(Fork { options, chosen: 0 });
+                tree.left.extend(options.map(|option| (last, option)));
+                last = tree.take(last, first);
                 world.take(first);
+                length += 1;
             }
             world.discard();
         });
-        report.longest = report.longest.max(way.len());
         if let Err(what) = ran {
-            let steps = way.iter().map(|fork| fork.options[fork.chosen]).collect();
-            report.breach = Some(Breach {
-                what,
-                steps,
-                is_shortest: false,
-            });
-            break;
-        }
-        while let Some(last) = way.last_mut() {
-            last.chosen += 1;
-            if last.chosen < last.options.len() {
+            let steps = tree.order(last);
+            let is_it = |known: &Breach<_>| {
+                known.rule() == rule_in(&what) && steps.len() < known.steps.len()
+            };
+            if report.breach.as_ref().is_none_or(is_it) {
+                report.breach = Some(Breach {
+                    what,
+                    steps,
+                    is_shortest: false,
+                });
+            }
+            if !is_shortening {
                 break;
             }
-            way.pop();
         }
-        report.is_complete = way.is_empty();
         let is_over = seen.len() >= limits.states || start.elapsed() >= limits.time;
-        if report.is_complete || is_over {
+        let Some((before, step)) = tree.any_left(report.runs) else {
+            report.is_complete = true;
+            break;
+        };
+        if is_over {
             break;
         }
+        last = tree.take(before, step);
     }
     report.states = seen.len();
     report.time = start.elapsed();
     report
-}
-
-/// Looks for a shortest order that breaks the same rule, breadth first. Returns the given breach if the time is over.
-pub(crate) fn shortest<W: World>(
-    begin: impl Fn() -> W,
-    known: Breach<W::Step>,
-    time: Duration,
-) -> Breach<W::Step> {
-    let start = Instant::now();
-    let mut seen = HashSet::new();
-    let mut ways = VecDeque::from([Vec::new()]);
-    while let Some(way) = ways.pop_front() {
-        if start.elapsed() >= time {
-            return known;
-        }
-        let options = RefCell::new(Vec::new());
-        let ran = caught(|| {
-            let mut world = begin();
-            way.iter().for_each(|step| world.take(*step));
-            if !seen.insert(world.print()) {
-                return world.discard();
-            }
-            *options.borrow_mut() = world.options();
-            match options.borrow().is_empty() {
-                true => world.end(),
-                false => world.discard(),
-            }
-        });
-        match ran {
-            Err(what) if rule_in(&what) == known.rule() => {
-                return Breach {
-                    what,
-                    steps: way,
-                    is_shortest: true,
-                };
-            }
-            // Another rule is broken on this way, so it leads no further.
-            Err(_) => {}
-            Ok(()) => ways.extend(options.into_inner().into_iter().map(|step| {
-                let mut longer = way.clone();
-                longer.push(step);
-                longer
-            })),
-        }
-    }
-    known
 }
 
 /// Runs `work`. Returns the message of its panic, if it panics.

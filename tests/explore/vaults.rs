@@ -65,7 +65,9 @@ impl Explored for Vaults {
             vaults,
             calls,
             faults,
+            pauses,
             logs_out,
+            logs_in,
         } = extent;
         let mut text = format!(
             "{vaults} vaults with one store, one lock and an expired token; calls of each: {calls}"
@@ -73,8 +75,14 @@ impl Explored for Vaults {
         if faults > 0 {
             write!(text, "; faults: {faults}").unwrap();
         }
+        if pauses > 0 {
+            write!(text, "; pauses: {pauses}").unwrap();
+        }
         if logs_out {
             text.push_str("; a logout at any moment");
+        }
+        if logs_in {
+            text.push_str("; a login in flight");
         }
         text
     }

@@ -1,9 +1,16 @@
 //! Runs the core through every order of the steps of small worlds, with `tests/explore`.
 
-use crate::process::{Process, cargo};
+use crate::paths::target;
+use crate::process::{Process, program};
 use crate::progress::{Output, step};
-use anyhow::Result;
+use crate::simulation::{COPY, VARIABLE, broken, built, executable, write_copy};
+use crate::variants::{ALSO, Noticer, PLANTED, VARIANTS};
+use anyhow::{Result, bail};
 use clap::Args;
+use std::path::Path;
+
+/// The longest search for a broken rule, in seconds.
+const PATIENCE: &str = "120";
 
 /// The options of `cargo xtask explore`. Without options, it explores the two base worlds, and fails if an order is left.
 #[derive(Args, Default)]
@@ -23,6 +30,10 @@ pub(crate) struct Options {
     /// The number of faults that may happen at any moment: a request fails, or a worker or an isolate ends.
     #[arg(long)]
     faults: Option<u32>,
+    /// The number of pauses that may happen at any moment: the process of an isolate stands still, or time passes until the
+    /// next timer of a vault.
+    #[arg(long)]
+    pauses: Option<u32>,
     /// Let the user sign out at any moment.
     #[arg(long)]
     logout: bool,
@@ -32,12 +43,21 @@ pub(crate) struct Options {
     /// Stop after this time, and do not fail if orders are left. Default: the number of states is limited.
     #[arg(long)]
     seconds: Option<u32>,
+    /// The user of the first vault signs in again.
+    #[arg(long, requires = "vaults")]
+    login: bool,
+    /// The provider accepts a consumed refresh token again, and returns another successor.
+    #[arg(long, requires = "isolates")]
+    leeway: bool,
     /// Print an order that breaks a rule as a native test.
     #[arg(long)]
     as_test: bool,
     /// Write the numbers of the two base worlds into docs/security-claims.md.
-    #[arg(long, conflicts_with_all = ["vaults", "isolates", "parties", "calls", "faults", "logout", "clocks", "seconds"])]
+    #[arg(long, conflicts_with_all = ["vaults", "isolates", "parties", "calls", "faults", "pauses", "logout", "clocks", "seconds"])]
     write: bool,
+    /// Break one rule of the core at a time, and check that an order of a small world or a native test notices it.
+    #[arg(long, conflicts_with_all = ["vaults", "isolates", "write"])]
+    controls: bool,
 }
 
 impl Options {
@@ -47,6 +67,8 @@ impl Options {
             (self.isolates, "--isolates"),
             (self.logout, "--logout"),
             (self.clocks, "--clocks"),
+            (self.login, "--login"),
+            (self.leeway, "--leeway"),
             (self.as_test, "--as-test"),
         ];
         let set = flags.into_iter().filter(|(is_set, _)| *is_set);
@@ -55,6 +77,7 @@ impl Options {
             (self.parties, "--parties"),
             (self.calls, "--calls"),
             (self.faults, "--faults"),
+            (self.pauses, "--pauses"),
             (self.seconds, "--seconds"),
         ];
         for (number, name) in numbers {
@@ -68,6 +91,9 @@ impl Options {
 
 /// Builds the search, and explores a world.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.controls {
+        return controls();
+    }
     step("explore: build", Output::Quiet, || {
         search().args(["--no-run"]).run_quietly()
     })?;
@@ -78,9 +104,60 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     search.run()
 }
 
+/// Breaks one rule at a time, until an order or a test notices it.
+pub(crate) fn controls() -> Result<()> {
+    let copy = target(COPY);
+    write_copy(&copy)?;
+    let program = step("explore: build the broken variants", Output::Quiet, || {
+        executable(broken(&copy, search()))
+    })?;
+    let mut missed = Vec::new();
+    let planted = PLANTED.iter().map(|it| (it.control, it.noticed_by));
+    for (control, noticer) in planted.chain(ALSO.iter().copied()) {
+        let label = format!("noticed: {}", fault(control));
+        let noticed = step(&label, Output::Quiet, || {
+            notices(&copy, &program, control, noticer)
+        });
+        if let Err(error) = noticed {
+            eprintln!("{error:#}");
+            missed.push(control);
+        }
+    }
+    match missed.is_empty() {
+        true => Ok(()),
+        false => bail!("nothing notices any more: {}", missed.join(", ")),
+    }
+}
+
+/// Returns the behavior of the core if this rule is broken.
+fn fault(control: &str) -> &'static str {
+    let planted = PLANTED.iter().map(|it| (it.control, it.fault));
+    let mut all = planted.chain(VARIANTS.iter().map(|it| (it.control, it.fault)));
+    let found = all.find(|(name, _)| *name == control);
+    found.map_or("", |(_, fault)| fault)
+}
+
+/// Fails unless the broken rule is noticed.
+fn notices(copy: &Path, search: &Path, control: &str, noticer: Noticer) -> Result<()> {
+    match noticer {
+        Noticer::Orders(world, rule) => program(search)
+            .args(world)
+            .args(["--seconds", PATIENCE, "--expect", rule])
+            .env(VARIABLE, control)
+            .run_quietly(),
+        Noticer::Test(package, test) => {
+            let target = package.trim_start_matches("strongroom-");
+            let tests = program(&executable(broken(copy, built(package, target)))?);
+            let ran = tests.args([test]).env(VARIABLE, control).run_quietly();
+            match ran {
+                Ok(()) => bail!("the test {test} passes"),
+                Err(_) => Ok(()),
+            }
+        }
+    }
+}
+
 /// Returns the command that builds and runs the search.
 fn search() -> Process {
-    cargo()
-        .args(["test", "--quiet", "--package", "strongroom-tests"])
-        .args(["--profile", "simulation", "--test", "explore"])
+    built("strongroom-tests", "explore")
 }

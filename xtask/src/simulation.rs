@@ -5,7 +5,7 @@ use crate::controls;
 use crate::paths::{TESTED, at, files_below, files_of_tests, root, target, write_if_changed};
 use crate::process::{Process, cargo, executables, program};
 use crate::progress::{Output, step};
-use crate::variants::{VARIANTS, Variant};
+use crate::variants::{PLANTED, VARIANTS, Variant};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,11 @@ use std::path::{Path, PathBuf};
 /// The number of lives within which the simulation must notice a broken rule.
 const SESSIONS: &str = "20000";
 
+/// The folder of the copy with the broken rules, below `target`.
+pub(crate) const COPY: &str = "simulation-broken";
+
 /// The environment variable that names the broken rule.
-const VARIABLE: &str = "STRONGROOM_BROKEN";
+pub(crate) const VARIABLE: &str = "STRONGROOM_BROKEN";
 
 /// The source of a module that only the copy has. Its function returns true for the name of the broken rule.
 const SWITCH: &str = r#"
@@ -68,10 +71,10 @@ const PROTECTING: [&str; 2] = ["refresh_token_waits_for_a_proof", "refresh_waits
 
 /// Counts the sessions that a laptop loses in this number of days, with all rules and without some of them.
 pub(crate) fn wakes(days: u64) -> Result<()> {
-    let copy = target("simulation-broken");
+    let copy = target(COPY);
     write_copy(&copy)?;
     let built = step("simulation: build", Output::Quiet, || {
-        executable(broken(&copy))
+        executable(broken(&copy, simulation()))
     })?;
     let count = |label: &str, control: &str| {
         println!("\n{label}");
@@ -93,12 +96,12 @@ pub(crate) fn wakes(days: u64) -> Result<()> {
 /// notices each broken rule to xtask/src/variants.rs.
 pub(crate) fn controls(writes: bool) -> Result<()> {
     check_markers()?;
-    let copy = target("simulation-broken");
+    let copy = target(COPY);
     write_copy(&copy)?;
     let broken = step(
         "simulation: build the broken variants",
         Output::Quiet,
-        || executable(broken(&copy)),
+        || executable(broken(&copy, simulation())),
     )?;
     check_invariants(&program(&broken).args(["--invariants"]).read()?)?;
     // This step shows that the copy works as long as no rule is broken. Otherwise the steps below could fail because of
@@ -202,17 +205,24 @@ fn check_markers() -> Result<()> {
         .map(|file| fs::read_to_string(at(file)))
         .collect::<std::io::Result<_>>()?;
     let markers = texts.iter().flat_map(|text| controls::names(text));
-    controls::check(markers, VARIANTS.iter().map(|variant| variant.control))
+    let variants = VARIANTS.iter().map(|variant| variant.control);
+    let planted = PLANTED.iter().map(|planted| planted.control);
+    controls::check(markers, variants.chain(planted))
 }
 
 fn simulation() -> Process {
+    built("strongroom-tests", "simulation")
+}
+
+/// Returns the command that builds and runs a test target with the optimizations of the simulation.
+pub(crate) fn built(package: &str, target: &str) -> Process {
     cargo()
-        .args(["test", "--quiet", "--package", "strongroom-tests"])
-        .args(["--profile", "simulation", "--test", "simulation"])
+        .args(["test", "--quiet", "--package", package])
+        .args(["--profile", "simulation", "--test", target])
 }
 
 /// Builds a simulation, and returns the path of the program.
-fn executable(simulation: Process) -> Result<PathBuf> {
+pub(crate) fn executable(simulation: Process) -> Result<PathBuf> {
     let messages = simulation
         .args(["--no-run", "--message-format=json-render-diagnostics"])
         .read()?;
@@ -222,16 +232,16 @@ fn executable(simulation: Process) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Returns the command that runs the simulation of the copy. The builds of the package and of the copy share their
+/// Returns the command of a test target in the copy. The builds of the package and of the copy share their
 /// compiled dependencies.
-fn broken(copy: &Path) -> Process {
+pub(crate) fn broken(copy: &Path, command: Process) -> Process {
     let manifest = copy.join("Cargo.toml");
-    simulation()
+    command
         .args(["--manifest-path".as_ref(), manifest.as_os_str()])
         .args(["--target-dir".as_ref(), target("").as_os_str()])
 }
 
-fn write_copy(copy: &Path) -> Result<()> {
+pub(crate) fn write_copy(copy: &Path) -> Result<()> {
     let mut files = files_below(root(), "src")?;
     files.extend(["Cargo.toml", "Cargo.lock"].map(str::to_owned));
     files.extend(files_of_tests()?);
@@ -269,8 +279,11 @@ fn altered(name: &str, text: &str) -> Result<String> {
     let text = with_switch(name, text, "pub mod broken;")?;
     let switch = |control: &str| format!("{}::broken::is({control:?})", rules_in(name));
     let breaks = |control: &str| {
-        let variant = VARIANTS.iter().find(|variant| variant.control == control);
-        variant.map(|variant| variant.breaks)
+        let variants = VARIANTS.iter().map(|it| (it.control, it.breaks));
+        let planted = PLANTED.iter().map(|it| (it.control, it.breaks));
+        let mut all = variants.chain(planted);
+        all.find(|(name, _)| *name == control)
+            .map(|(_, breaks)| breaks)
     };
     controls::broken(&text, switch, breaks).with_context(|| format!("{name} could not be broken"))
 }

@@ -189,7 +189,8 @@ fn simulate() -> Result<()> {
         simulation::run(lives, Some(sessions), None)?;
     }
     explore::run(&explore::Options::default())?;
-    simulation::controls(false)
+    simulation::controls(false)?;
+    explore::controls()
 }
 
 /// Runs the checks and tests that find most mistakes in the least time, the fastest ones first.

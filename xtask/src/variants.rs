@@ -28,6 +28,104 @@ impl Variant {
     }
 }
 
+/// A broken rule that an order of a small world or a native test notices. No life of the simulation need notice it.
+pub(crate) struct Planted {
+    /// The rule's name, which is also in the rule's marker.
+    pub(crate) control: &'static str,
+    /// The behavior of the core if the rule is broken.
+    pub(crate) fault: &'static str,
+    pub(crate) noticed_by: Noticer,
+    /// The change to the marked code.
+    pub(crate) breaks: Break,
+}
+
+/// What notices a broken rule.
+#[derive(Clone, Copy)]
+pub(crate) enum Noticer {
+    /// The orders of the world that these options of `cargo xtask explore` describe, by the rule of this name.
+    Orders(&'static [&'static str], &'static str),
+    /// A test of the package `strongroom-vault` or `strongroom-edge`.
+    Test(&'static str, &'static str),
+}
+
+pub(crate) const PLANTED: &[Planted] = &[
+    Planted {
+        control: "lease_yields_to_another_intent",
+        fault: "a lease is kept although the record has another isolate's intent",
+        noticed_by: Noticer::Orders(&["--isolates", "--pauses", "1"], "isolates_yields"),
+        breaks: Instead("false"),
+    },
+    Planted {
+        control: "request_continues_with_the_record",
+        fault: "after a conflict at the commit, a request continues with its own successor",
+        noticed_by: Noticer::Orders(&["--isolates", "--pauses", "1"], "isolates_committed"),
+        breaks: Before("if record.generation >= successor.generation { return Ok(successor); }"),
+    },
+    Planted {
+        control: "late_write_keeps_newer_record",
+        fault: "the answer to a late write replaces a newer cached record",
+        noticed_by: Noticer::Orders(&["--isolates", "--logout"], "isolates_end_stays"),
+        breaks: Instead("{ drop(ours); cached.stored.record = Some(record.clone()); }"),
+    },
+    Planted {
+        control: "read_needs_the_tombstone",
+        fault: "a read counts as complete although its tombstone could not be read",
+        noticed_by: Noticer::Test(
+            "strongroom-vault",
+            "keeping_races::session_does_not_resume_while_its_tombstone_is_unreadable",
+        ),
+        breaks: Instead("Stored::Session(session)"),
+    },
+    Planted {
+        control: "change_under_the_lock_is_read",
+        fault: "a change that is announced while the vault has the lock is never read",
+        noticed_by: Noticer::Test(
+            "strongroom-vault",
+            "keeping_races::logout_announced_during_a_write_is_read_afterwards",
+        ),
+        breaks: Never,
+    },
+    Planted {
+        control: "announced_change_is_read",
+        fault: "a vault with a session does not read what another vault has stored",
+        noticed_by: Noticer::Orders(&["--vaults", "--login"], "signed_in"),
+        breaks: Condition("!ctx.stores_sessions() || ctx.session.is_some()"),
+    },
+    Planted {
+        control: "read_older_than_the_lock_is_old",
+        fault: "a read without the lock counts although it is older than the lock",
+        noticed_by: Noticer::Orders(&["--vaults", "--login"], "signed_in"),
+        breaks: Skip,
+    },
+    Planted {
+        control: "change_during_a_write_is_written",
+        fault: "the lock is released although the end of a session is not written",
+        noticed_by: Noticer::Test(
+            "strongroom-vault",
+            "keeping_writes::logout_during_a_write_is_written_next",
+        ),
+        breaks: Instead("true"),
+    },
+    Planted {
+        control: "unstored_login_survives",
+        fault: "an older stored session replaces a login that is not stored yet",
+        noticed_by: Noticer::Orders(&["--vaults", "--login"], "signed_in"),
+        breaks: Instead("{ self.persistence.adopted_stored(); Merged::Replaced(theirs) }"),
+    },
+];
+
+/// Rules of [`VARIANTS`] that every order of a small world notices, too, by a rule that only small worlds have.
+pub(crate) const ALSO: &[(&str, Noticer)] = &[
+    (
+        "logout_is_stored",
+        Noticer::Orders(&["--vaults", "--logout"], "signed_out"),
+    ),
+    (
+        "waiting_calls_are_released",
+        Noticer::Orders(&["--vaults"], "served"),
+    ),
+];
+
 pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         control: "stored_end_completes_logouts",

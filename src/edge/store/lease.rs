@@ -216,6 +216,7 @@ async fn found(task: &Task, lease: Lease) -> Option<Lease> {
         !intent.holder.is_empty() && own.is_none_or(|own| own.holder != intent.holder)
     };
     let counts = record.as_ref().and_then(|record| record.intent.as_ref());
+    // control: lease_yields_to_another_intent
     let is_lost = counts.is_some_and(is_foreign) || intent.as_ref().is_some_and(is_foreign);
     if is_lost || !record.as_ref().is_none_or(is_current) {
         return None;

@@ -383,6 +383,7 @@ pub(crate) async fn write(
         let is_late = ours
             .as_ref()
             .is_some_and(|ours| merge::is_unwritten(ours, Some(record)));
+        // control: late_write_keeps_newer_record
         cached.stored.record = merged(task, ours, Some(record.clone()));
         if !is_late {
             cached.stored.version = Some(version.clone());

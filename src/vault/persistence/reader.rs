@@ -53,6 +53,7 @@ impl Reading {
             // control: overwritten_logout_is_found
             Taken::Found(_) | Taken::Used => Stored::Overwritten(session),
             Taken::Absent => Stored::Session(session),
+            // control: read_needs_the_tombstone
             Taken::Unavailable => Stored::Unavailable,
         })
     }

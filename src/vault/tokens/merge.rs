@@ -102,6 +102,7 @@ impl Tokens {
                 Merged::Renewed
             }
             // This vault's session is not stored yet. It began after the stored session, or has replaced it.
+            // control: unstored_login_survives
             Some(ours)
                 if !self.persistence.is_stored
                     && (self.persistence.replaced.as_deref() == Some(theirs.sid())

@@ -63,6 +63,11 @@ impl Provider {
         }
     }
 
+    /// Lets a consumed refresh token that arrives within the leeway get another successor, not the same one again.
+    pub fn gives_other_successors(&mut self) {
+        self.server.repeats_successors = false;
+    }
+
     /// Signs the user in at the URL of an authorization request. Returns the URL of the redirect back.
     pub fn sign_in(&mut self, subject: String, url: &str) -> String {
         self.server.subject = subject;

@@ -9,10 +9,24 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::invariants::Invariant;
 use super::provider::Endpoint;
-use super::{Setup, Site, Todo, VisitId, World};
+use super::watch::LEASE;
+use super::{Fault, Setup, Site, Todo, VisitId, World};
+use edge::session::record::{Intent, Record};
 use edge::{Effect, Reply};
+
+kit::invariants! {
+    Served = "isolates_served",
+        "without faults, each isolate serves the session until its user signs out";
+    Committed = "isolates_committed",
+        "a request continues with tokens from the session's record, unless the coordinator fails";
+    Yields = "isolates_yields",
+        "no isolate replaces an intent of another one before that lease is over";
+}
+
+/// How long a paused isolate stands still, in milliseconds: as long as a lease, so that another isolate takes it over in the
+/// same moment.
+const PAUSE: u64 = LEASE;
 
 /// What a small world has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +34,12 @@ pub struct Extent {
     pub isolates: usize,
     /// The number of requests.
     pub requests: usize,
-    /// The number of faults that may happen: an isolate ends.
+    /// The number of faults that may happen: an isolate ends, or a request or a response is lost.
     pub faults: usize,
+    /// The number of times that the process of an isolate may stand still.
+    pub pauses: usize,
+    /// True if the provider accepts a consumed refresh token once more, with another successor.
+    pub has_leeway: bool,
     /// True if the user may sign out at any moment.
     pub logs_out: bool,
     /// True if the clocks of the isolates are 10 s apart.
@@ -34,6 +52,8 @@ impl Extent {
         isolates: 2,
         requests: 2,
         faults: 0,
+        pauses: 0,
+        has_leeway: false,
         logs_out: false,
         has_clocks_apart: false,
     };
@@ -75,6 +95,31 @@ pub enum Answer {
     Failed,
 }
 
+impl Answer {
+    /// Returns true if the host computes such a result by itself. It belongs to the step before it, since nothing shared
+    /// has a part in it.
+    const fn is_own(self) -> bool {
+        match self {
+            Self::Opened
+            | Self::Sealed
+            | Self::Verified
+            | Self::Signed
+            | Self::Key
+            | Self::Connected
+            | Self::Body
+            | Self::Appended => true,
+            Self::Entries
+            | Self::Swapped
+            | Self::Waited
+            | Self::Noticed
+            | Self::Sent
+            | Self::Pending
+            | Self::Head
+            | Self::Failed => false,
+        }
+    }
+}
+
 /// An entry of the agenda. Entries of a kind are counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name {
@@ -97,8 +142,14 @@ impl Name {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
     Runs(Name),
+    /// A request never arrives at its server.
+    Loses(Name),
+    /// A server acts, and its response is lost.
+    Cuts(Name),
     /// An isolate ends, and another one starts in its place.
     Ends(usize),
+    /// The process of an isolate stands still, for longer than a lease.
+    Pauses(usize),
     /// The user signs out at this isolate.
     LogsOut(usize),
 }
@@ -107,8 +158,8 @@ impl Step {
     /// Returns the index of the isolate whose step this is.
     pub const fn isolate(self) -> usize {
         match self {
-            Self::Runs(name) => name.isolate,
-            Self::Ends(isolate) | Self::LogsOut(isolate) => isolate,
+            Self::Runs(name) | Self::Loses(name) | Self::Cuts(name) => name.isolate,
+            Self::Ends(isolate) | Self::Pauses(isolate) | Self::LogsOut(isolate) => isolate,
         }
     }
 
@@ -116,7 +167,9 @@ impl Step {
     /// browser's cookies.
     pub const fn is_shared(self) -> bool {
         match self {
-            Self::Ends(_) | Self::LogsOut(_) => true,
+            Self::Loses(_) | Self::Cuts(_) | Self::Ends(_) | Self::Pauses(_) | Self::LogsOut(_) => {
+                true
+            }
             Self::Runs(name) => match name.kind {
                 Kind::Request | Kind::Reply(_) => false,
                 Kind::Acts(site) => is_shared(site),
@@ -155,9 +208,10 @@ pub struct Small {
     /// The number of entries of each kind that each isolate has had.
     begun: BTreeMap<(usize, Kind), u32>,
     faults_left: usize,
+    pauses_left: usize,
     may_log_out: bool,
-    /// True if nothing can end the session.
-    is_undisturbed: bool,
+    has_faults: bool,
+    has_signed_out: bool,
 }
 
 impl Small {
@@ -169,6 +223,10 @@ impl Small {
             ..Setup::default()
         });
         world.provider.lifetime = 20_000;
+        if extent.has_leeway {
+            world.provider.leeway = 60_000;
+            world.provider.gives_other_successors();
+        }
         world.weather.is_instant = true;
         let browser = world.signed_in("alice", 0);
         world.pass(21_000);
@@ -184,10 +242,12 @@ impl Small {
             named,
             begun: BTreeMap::new(),
             faults_left: extent.faults,
+            pauses_left: extent.pauses,
             may_log_out: extent.logs_out,
-            is_undisturbed: extent.faults == 0 && !extent.logs_out,
+            has_signed_out: false,
+            has_faults: extent.faults + extent.pauses > 0,
         };
-        small.name();
+        small.settle();
         small
     }
 
@@ -214,13 +274,20 @@ impl Small {
         if !self.world.is_busy() {
             return Vec::new();
         }
-        let Some(((first, _), _)) = self.world.agenda.first_key_value() else {
-            panic!("a request waits for nothing");
-        };
-        let due = self.world.agenda.range((*first, 0)..=(*first, u64::MAX));
-        let mut steps: Vec<Step> = due.map(|((_, id), _)| Step::Runs(self.names[id])).collect();
+        let mut steps: Vec<Step> = self.due().map(|id| Step::Runs(self.names[&id])).collect();
+        assert!(!steps.is_empty(), "a request waits for nothing");
         if self.faults_left > 0 {
+            for i in 0..steps.len() {
+                if let Step::Runs(name) = steps[i]
+                    && let Kind::Acts(_) = name.kind
+                {
+                    steps.extend([Step::Loses(name), Step::Cuts(name)]);
+                }
+            }
             steps.extend((0..self.world.isolates.len()).map(Step::Ends));
+        }
+        if self.pauses_left > 0 {
+            steps.extend((0..self.world.isolates.len()).map(Step::Pauses));
         }
         if self.may_log_out {
             steps.extend((0..self.world.isolates.len()).map(Step::LogsOut));
@@ -232,21 +299,122 @@ impl Small {
     #[track_caller]
     pub fn take(&mut self, step: Step) {
         match step {
-            Step::Runs(name) => {
-                let found = self.names.iter().find(|(_, other)| **other == name);
-                let (id, _) = found.unwrap_or_else(|| panic!("{name} is not due"));
-                self.world.step_of(*id);
+            Step::Runs(name) => self.run(name),
+            Step::Loses(name) => {
+                self.faults_left -= 1;
+                let place = self.place_of(name);
+                self.world.agenda.remove(&place);
+            }
+            Step::Cuts(name) => {
+                self.faults_left -= 1;
+                let place = self.place_of(name);
+                if let Some(Todo::Act { fault, .. }) = self.world.agenda.get_mut(&place) {
+                    *fault = Some(Fault::LostAfter);
+                }
+                self.run(name);
             }
             Step::Ends(isolate) => {
                 self.faults_left -= 1;
                 self.world.kill(isolate);
             }
+            Step::Pauses(isolate) => {
+                self.pauses_left -= 1;
+                self.world.stop(isolate, PAUSE);
+            }
             Step::LogsOut(isolate) => {
                 self.may_log_out = false;
+                self.has_signed_out = true;
                 self.world.log_out(self.browser, isolate);
             }
         }
+        self.settle();
+    }
+
+    /// Delivers what hosts compute by themselves.
+    fn settle(&mut self) {
         self.name();
+        while let Some(name) = self.own_result() {
+            self.run(name);
+            self.name();
+        }
+    }
+
+    /// Returns the first result that is due and that a host computes by itself.
+    fn own_result(&self) -> Option<Name> {
+        let mut due = self.due().map(|id| self.names[&id]);
+        due.find(|name| matches!(name.kind, Kind::Reply(answer) if answer.is_own()))
+    }
+
+    /// Returns the entries of the agenda that are due first.
+    fn due(&self) -> impl Iterator<Item = u64> {
+        let first = self.world.agenda.keys().next().map_or(0, |(at, _)| *at);
+        let due = self.world.agenda.range((first, 0)..=(first, u64::MAX));
+        due.map(|((_, id), _)| *id)
+    }
+
+    /// Runs an entry of the agenda.
+    #[track_caller]
+    fn run(&mut self, name: Name) {
+        let place = self.place_of(name);
+        let todo = self.world.agenda.remove(&place).unwrap();
+        if let Todo::Act { visit, effect, .. } = &todo {
+            match &**effect {
+                Effect::Forward(forward) => {
+                    self.check_token(*visit, forward.authorization.expose());
+                }
+                Effect::Swap {
+                    key,
+                    version,
+                    value,
+                    ..
+                } => self.check_intent(key, version.as_deref(), value),
+                _ => {}
+            }
+        }
+        self.world.now = self.world.now.max(place.0);
+        self.world.agenda.insert((0, 0), todo);
+        self.world.step();
+    }
+
+    /// Checks the access token of a request to an API.
+    fn check_token(&self, visit: VisitId, authorization: &str) {
+        let (_, token) = authorization.split_once(' ').unwrap_or_default();
+        let isolate = self.world.visits[visit].isolate;
+        let mut its = self
+            .world
+            .visits
+            .iter()
+            .filter(|visit| visit.isolate == isolate);
+        let has_failed = its.any(|visit| visit.coordinator_failed);
+        let is_stored = self.world.watch.was_stored(token);
+        Invariant::Committed.holds_if(is_stored || has_failed, || format!("visit {visit}"));
+    }
+
+    /// Checks the intent in a record that is about to be written.
+    fn check_intent(&self, key: &str, version: Option<&str>, value: &str) {
+        let world = &self.world;
+        let Some(entry) = world.coordinator.read(world.now, key) else {
+            return;
+        };
+        let intent = |value: &str| Record::from_text(&world.unsealed(value)?)?.intent;
+        let (Some(before), Some(after)) = (intent(&entry.value), intent(value)) else {
+            return;
+        };
+        let isolate = |intent: &Intent| intent.holder.split('.').next().map(str::to_owned);
+        let is_other = isolate(&before) != isolate(&after) && !before.holder.is_empty();
+        let is_over = world.now >= before.written_at + LEASE;
+        let is_written = version == Some(&entry.version);
+        Invariant::Yields.holds_if(!is_written || !is_other || is_over, || {
+            format!("{before:?} is replaced by {after:?}")
+        });
+    }
+
+    /// Returns the place of an entry on the agenda.
+    #[track_caller]
+    fn place_of(&self, name: Name) -> (u64, u64) {
+        let is_it = |(_, id): &&(u64, u64)| self.names[id] == name;
+        let place = self.world.agenda.keys().find(is_it);
+        *place.unwrap_or_else(|| panic!("{name} is not due"))
     }
 
     /// Returns the entries of the agenda, each with its time.
@@ -255,22 +423,31 @@ impl Small {
         entries.map(|(at, id)| (self.names[id], *at))
     }
 
-    /// Returns the faults and the logout that may still happen.
-    pub const fn left(&self) -> (usize, bool) {
-        (self.faults_left, self.may_log_out)
+    /// Returns the faults, the pauses and the logout that may still happen.
+    pub const fn left(&self) -> (usize, usize, bool) {
+        (self.faults_left, self.pauses_left, self.may_log_out)
     }
 
-    /// Checks the rules that hold when all requests have their responses: each isolate serves the session, unless it has
-    /// ended. The world's other rules say when it may end.
+    /// Checks the rules that hold when all requests have their responses. If the user has signed out or something has
+    /// failed, the world's own rules say what each isolate responds.
     pub fn end(mut self) {
         self.world.answer_all();
+        self.call_each();
+        if self.has_signed_out {
+            self.world.pass(1000 * (self.world.setup.recheck + 1));
+            self.call_each();
+        }
+    }
+
+    /// Sends a request to each isolate.
+    fn call_each(&mut self) {
+        let is_undisturbed = !self.has_faults && !self.has_signed_out;
         for isolate in 0..self.world.isolates.len() {
             let call = self.world.call(self.browser, isolate);
             self.world.answer_all();
             let given = self.world.visits[call].given.as_ref();
             let is_served = given.is_some_and(super::Given::is_served);
-            Invariant::Recovery
-                .holds_if(is_served || !self.is_undisturbed, || format!("{given:?}"));
+            Invariant::Served.holds_if(is_served || !is_undisturbed, || format!("{given:?}"));
         }
     }
 }
@@ -331,16 +508,6 @@ impl World {
             Todo::Register { .. } | Todo::Ask(_) | Todo::SignIn(_) => 0,
         }
     }
-
-    /// Runs this entry of the agenda next.
-    fn step_of(&mut self, id: u64) {
-        let found = self.agenda.keys().find(|(_, other)| *other == id).copied();
-        let (at, _) = found.expect("the entry is on the agenda");
-        let todo = self.agenda.remove(&(at, id)).unwrap();
-        self.now = self.now.max(at);
-        self.agenda.insert((0, 0), todo);
-        self.step();
-    }
 }
 
 impl fmt::Display for Name {
@@ -370,7 +537,10 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Runs(name) => name.fmt(f),
+            Self::Loses(name) => write!(f, "{name}, which never arrives"),
+            Self::Cuts(name) => write!(f, "{name}, and its response is lost"),
             Self::Ends(isolate) => write!(f, "isolate {isolate} ends"),
+            Self::Pauses(isolate) => write!(f, "isolate {isolate} stands still"),
             Self::LogsOut(isolate) => write!(f, "isolate {isolate}: the user signs out"),
         }
     }

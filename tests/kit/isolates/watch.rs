@@ -341,6 +341,11 @@ impl Watch {
         Some(self.sealed.get(sealed)?.plain.clone())
     }
 
+    /// Returns true if the record of a session has had this access token.
+    pub(super) fn was_stored(&self, access_token: &str) -> bool {
+        self.by_token.contains_key(access_token)
+    }
+
     pub fn coordinator_failed(&mut self, isolate: usize, now: u64) {
         self.failed.insert(isolate, now);
     }

@@ -466,6 +466,11 @@ impl Provider {
         }
     }
 
+    /// Returns the number of the newest family.
+    pub fn newest_family(&self) -> usize {
+        self.families.len() - 1
+    }
+
     /// Returns the access token that was issued last.
     pub fn newest_access_token(&self) -> &str {
         self.families

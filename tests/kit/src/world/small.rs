@@ -9,10 +9,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::invariants::Invariant;
-use super::{Endpoint, JobId, Kind, PageResponse, REFRESH, SEALED, World};
+use super::{Endpoint, JobId, Kind, PageResponse, REFRESH, Request, SEALED, World};
 use rules::base::clock::Millis;
+use rules::codec::json::Object;
 use vault::PortId;
+
+crate::invariants! {
+    Served = "served",
+        "without faults, each vault serves the session until its user signs out";
+    SignedOut = "signed_out",
+        "after a logout, no vault has the session that the user has ended";
+    SignedIn = "signed_in",
+        "after a login, each vault that has nothing to do has the session of that login";
+}
 
 /// The largest number of steps in which only time passes.
 const MOST_TIMERS: usize = 8;
@@ -23,10 +32,14 @@ pub struct Extent {
     pub vaults: usize,
     /// The number of calls that each page has sent.
     pub calls: usize,
-    /// The number of faults that may happen: a response to a refresh is lost, or a worker ends.
+    /// The number of faults that may happen: a refresh, an operation of the store or a call fails, or a worker ends.
     pub faults: usize,
+    /// The number of times that so much time may pass that the timer of a vault fires, although operations are in flight.
+    pub pauses: usize,
     /// True if the user may sign out at any moment.
     pub logs_out: bool,
+    /// True if the user signs in again: the page of the first vault has the provider's response.
+    pub logs_in: bool,
 }
 
 impl Extent {
@@ -35,7 +48,9 @@ impl Extent {
         vaults: 2,
         calls: 1,
         faults: 0,
+        pauses: 0,
         logs_out: false,
+        logs_in: false,
     };
 }
 
@@ -90,6 +105,29 @@ impl Step {
     }
 }
 
+/// Returns the name of the user in a session that a page knows.
+fn name_in(session: &Object) -> Option<String> {
+    let claims = session.get("claims")?.as_object()?;
+    Some(claims.str("name")?.to_owned())
+}
+
+/// Returns true if such an operation may fail.
+const fn may_fail(kind: Kind) -> bool {
+    match kind {
+        Kind::Provider(_) | Kind::Call | Kind::Store | Kind::Take | Kind::Persist | Kind::Load => {
+            true
+        }
+        Kind::Verify
+        | Kind::MakeKey
+        | Kind::Lock
+        | Kind::LockLost
+        | Kind::Changed
+        | Kind::Probe
+        | Kind::Socket
+        | Kind::ResponseBody => false,
+    }
+}
+
 /// Returns true if the end of such an operation reads or changes what vaults share.
 const fn is_shared(kind: Kind) -> bool {
     match kind {
@@ -128,7 +166,10 @@ pub struct Small {
     /// The number of operations of each kind that each vault has begun.
     begun: BTreeMap<(usize, Kind), u32>,
     faults_left: usize,
+    pauses_left: usize,
     may_log_out: bool,
+    /// The name of the user in the session that the user has ended.
+    signed_out: Option<String>,
     timers: usize,
 }
 
@@ -146,7 +187,14 @@ impl Small {
         }
         world.answer_all();
         world.expire_access_token();
+        let response = extent.logs_in.then(|| {
+            let url = world.begin_login(pages[0], "popup");
+            world.provider.sign_in(&url)
+        });
         world.new_jobs();
+        if let Some(response) = response {
+            world.callback(pages[0], &response);
+        }
         for _ in 0..extent.calls {
             for page in &pages {
                 world.fetch(*page, "/orders");
@@ -159,6 +207,8 @@ impl Small {
             operations: Vec::new(),
             begun: BTreeMap::new(),
             faults_left: extent.faults,
+            pauses_left: extent.pauses,
+            signed_out: None,
             may_log_out: extent.logs_out,
             timers: 0,
         }
@@ -189,6 +239,18 @@ impl Small {
 
     /// Returns the steps that may be next.
     pub fn options(&self) -> Vec<Step> {
+        let mut steps = self.options_now();
+        let may_wait = self.timers < MOST_TIMERS && self.is_waiting();
+        if steps.is_empty() && may_wait || !steps.is_empty() && self.pauses_left > 0 {
+            let due = |vault| Some((self.world.tick_due(vault)?, vault));
+            let first = (0..self.pages.len()).filter_map(due).min();
+            steps.extend(first.map(|(_, vault)| Step::Timer(vault)));
+        }
+        steps
+    }
+
+    /// Returns the steps that may be next if no time passes.
+    fn options_now(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         for one in &self.operations {
             if self.world.waits_for_lock(one.id) {
@@ -199,7 +261,7 @@ impl Small {
                 true => Step::Acts(one.name),
                 false => Step::Answers(one.name),
             });
-            if one.name.kind == REFRESH && self.faults_left > 0 {
+            if self.faults_left > 0 && may_fail(one.name.kind) {
                 steps.push(Step::Fails(one.name));
             }
         }
@@ -210,11 +272,6 @@ impl Small {
         }
         if self.may_log_out && self.world.session(self.pages[0]).is_some() {
             steps.push(Step::LogsOut(0));
-        }
-        if steps.is_empty() && self.timers < MOST_TIMERS && self.is_waiting() {
-            let due = |vault| Some((self.world.tick_due(vault)?, vault));
-            let first = (0..self.pages.len()).filter_map(due).min();
-            steps.extend(first.map(|(_, vault)| Step::Timer(vault)));
         }
         steps
     }
@@ -241,7 +298,7 @@ impl Small {
             Step::Fails(name) => {
                 self.faults_left -= 1;
                 let one = self.place_of(name);
-                self.world.network_fails(self.operations[one].id);
+                self.fail(name.kind, self.operations[one].id);
             }
             Step::Ends(vault) => {
                 self.faults_left -= 1;
@@ -250,10 +307,14 @@ impl Small {
             }
             Step::LogsOut(vault) => {
                 self.may_log_out = false;
+                self.signed_out = self.world.session(self.pages[vault]).and_then(name_in);
                 self.world.logout(self.pages[vault]);
             }
             Step::Timer(vault) => {
-                self.timers += 1;
+                match self.options_now().is_empty() {
+                    true => self.timers += 1,
+                    false => self.pauses_left -= 1,
+                }
                 let due = self.world.tick_due(vault).expect("the vault has a timer");
                 let wait = due.saturating_sub(self.world.now.monotonic);
                 self.world.pass(wait);
@@ -261,6 +322,19 @@ impl Small {
             }
         }
         self.name();
+    }
+
+    /// Lets an operation fail.
+    fn fail(&mut self, kind: Kind, id: JobId) {
+        let world = &mut self.world;
+        if matches!(kind, Kind::Provider(_) | Kind::Call) {
+            return world.network_fails(id);
+        }
+        world.persists = false;
+        world.store.is_unavailable = true;
+        world.answer_arrives(id);
+        world.persists = true;
+        world.store.is_unavailable = false;
     }
 
     #[track_caller]
@@ -274,9 +348,9 @@ impl Small {
         self.operations.iter().map(|one| (one.name, one.has_acted))
     }
 
-    /// Returns the faults and the logout that may still happen.
-    pub const fn left(&self) -> (usize, bool) {
-        (self.faults_left, self.may_log_out)
+    /// Returns the faults, the pauses and the logout that may still happen.
+    pub const fn left(&self) -> (usize, usize, bool) {
+        (self.faults_left, self.pauses_left, self.may_log_out)
     }
 
     /// Returns numbers that change with each change of what vaults share.
@@ -292,26 +366,72 @@ impl Small {
         )
     }
 
-    /// Checks the rules that hold when all operations have ended: each request has its response, and each session works.
+    /// Checks the rules that hold when all operations have ended.
     pub fn end(mut self) {
-        let is_disturbed = self.extent.faults > 0 || self.timers > 0;
-        let rest = |world: &mut World, seconds| match is_disturbed {
-            true => world.advance(Duration::from_secs(seconds)),
-            false => world.answer_all(),
-        };
         self.world.provider.repair();
-        rest(&mut self.world, 300);
-        for page in &self.pages {
-            if self.world.session(*page).is_none() {
-                continue;
-            }
-            let call = self.world.fetch(*page, "/orders");
-            rest(&mut self.world, 120);
-            let response = self.world.response(call);
-            let is_served = matches!(response, Some(PageResponse::Head { status: 200, .. }));
-            Invariant::Recovery.holds_if(is_served, || format!("{response:?}"));
+        if self.has_faults() {
+            self.world.advance(Duration::from_secs(300));
+        }
+        if self.faults_left == self.extent.faults {
+            self.check_signed_out();
+        }
+        match self.has_faults() {
+            true => self.check_recovery(),
+            false => self.check_pages(),
         }
         self.world.check_end();
+    }
+
+    /// Checks that no page has the session that the user has ended.
+    fn check_signed_out(&self) {
+        for page in &self.pages {
+            let name = self.world.session(*page).and_then(name_in);
+            let is_over = name.is_some() && name == self.signed_out;
+            Invariant::SignedOut.holds_if(!is_over, || format!("{page:?} has {name:?}"));
+        }
+    }
+
+    /// Returns true if operations may have failed, or wait for a timer.
+    const fn has_faults(&self) -> bool {
+        self.extent.faults + self.extent.pauses > 0 || self.timers > 0
+    }
+
+    /// Checks that each session works again.
+    fn check_recovery(&mut self) {
+        for page in self.pages.clone() {
+            if self.world.session(page).is_some() {
+                let call = self.world.fetch(page, "/orders");
+                self.world.advance(Duration::from_secs(120));
+                self.check_served(call);
+            }
+        }
+    }
+
+    /// Checks what each page has without faults.
+    fn check_pages(&mut self) {
+        let is_over = self.signed_out.is_some();
+        for page in self.pages.clone() {
+            let session = self.world.session(page).is_some();
+            Invariant::Served.holds_if(session || is_over, || format!("{page:?}"));
+            if !session {
+                continue;
+            }
+            if self.extent.logs_in && !is_over {
+                let name = self.world.session(page).and_then(name_in);
+                let newest = self.world.provider.newest_family().to_string();
+                let is_its = name.as_deref() == Some(&newest);
+                Invariant::SignedIn.holds_if(is_its, || format!("{page:?} has {name:?}"));
+            }
+            let call = self.world.fetch(page, "/orders");
+            self.world.answer_all();
+            self.check_served(call);
+        }
+    }
+
+    fn check_served(&self, call: Request) {
+        let response = self.world.response(call);
+        let is_served = matches!(response, Some(PageResponse::Head { status: 200, .. }));
+        Invariant::Served.holds_if(is_served, || format!("{response:?}"));
     }
 
     /// Drops the world without the checks of its end.
