@@ -99,12 +99,9 @@ fn order_that_breaks_{rule}() {{
     use kit_isolates::Site;
     use kit_isolates::provider::Endpoint;
     use kit_isolates::small::{{Answer, Extent, Kind, Name, Small, Step}};
-    let mut small = Small::new({extent:?});
-    for step in [
-{steps}    ] {{
-        small.take(step);
-    }}
-    small.end();
+    let small = Small::new({extent:?});
+    small.follow(&[
+{steps}    ]);
 }}"
         )
     }

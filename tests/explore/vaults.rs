@@ -99,12 +99,9 @@ impl Explored for Vaults {
 fn order_that_breaks_{rule}() {{
     use kit::world::small::{{Extent, Name, Small, Step}};
     use kit::world::{{Endpoint, Kind}};
-    let mut small = Small::new({extent:?});
-    for step in [
-{steps}    ] {{
-        small.take(step);
-    }}
-    small.end();
+    let small = Small::new({extent:?});
+    small.follow(&[
+{steps}    ]);
 }}"
         )
     }

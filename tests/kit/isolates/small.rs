@@ -428,6 +428,21 @@ impl Small {
         (self.faults_left, self.pauses_left, self.may_log_out)
     }
 
+    /// Takes these steps, except those that are not possible, and then any steps up to the end. For a test: once the core is
+    /// fixed, some steps of an order that broke a rule may no longer exist.
+    pub fn follow(mut self, steps: &[Step]) {
+        for step in steps {
+            if self.options().contains(step) {
+                self.take(*step);
+            }
+        }
+        (self.faults_left, self.pauses_left, self.may_log_out) = (0, 0, false);
+        while let Some(step) = self.options().first() {
+            self.take(*step);
+        }
+        self.end();
+    }
+
     /// Checks the rules that hold when all requests have their responses. If the user has signed out or something has
     /// failed, the world's own rules say what each isolate responds.
     pub fn end(mut self) {

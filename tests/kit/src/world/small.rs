@@ -366,6 +366,21 @@ impl Small {
         )
     }
 
+    /// Takes these steps, except those that are not possible, and then any steps up to the end. For a test: once the core is
+    /// fixed, some steps of an order that broke a rule may no longer exist.
+    pub fn follow(mut self, steps: &[Step]) {
+        for step in steps {
+            if self.options().contains(step) {
+                self.take(*step);
+            }
+        }
+        (self.faults_left, self.pauses_left, self.may_log_out) = (0, 0, false);
+        while let Some(step) = self.options().first() {
+            self.take(*step);
+        }
+        self.end();
+    }
+
     /// Checks the rules that hold when all operations have ended.
     pub fn end(mut self) {
         self.world.provider.repair();
@@ -396,13 +411,21 @@ impl Small {
         self.extent.faults + self.extent.pauses > 0 || self.timers > 0
     }
 
-    /// Checks that each session works again.
+    /// Checks that each session works again, or that its page learns of its end. The world's own rules say when a session
+    /// may end.
     fn check_recovery(&mut self) {
         for page in self.pages.clone() {
-            if self.world.session(page).is_some() {
-                let call = self.world.fetch(page, "/orders");
-                self.world.advance(Duration::from_secs(120));
-                self.check_served(call);
+            if self.world.session(page).is_none() {
+                continue;
+            }
+            let call = self.world.fetch(page, "/orders");
+            self.world.advance(Duration::from_secs(120));
+            match self.world.session(page) {
+                Some(_) => self.check_served(call),
+                None => assert!(
+                    self.world.response(call).is_some(),
+                    "the call has no response"
+                ),
             }
         }
     }
