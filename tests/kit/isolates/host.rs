@@ -413,8 +413,8 @@ impl World {
         }
         let (percentage, latest) = self.weather.late_writes;
         if site == Site::Swap && self.percent(percentage) {
-            let out = self.coordinator_timeout + self.up_to(latest);
-            return Some(Fault::Slow(out, 0));
+            let delay = self.coordinator_timeout + self.up_to(latest);
+            return Some(Fault::Slow(delay, 0));
         }
         let faults = self.weather.faults;
         if !self.percent(faults) {

@@ -214,8 +214,8 @@ pub struct Weather {
     pub faults: u64,
     /// Percentage of responses that never reach their browser.
     pub lost_responses: u64,
-    /// Percentage of writes that the coordinator makes only after their isolate has given up, within this number of
-    /// milliseconds.
+    /// Percentage of writes that take place only after their isolate has given up, and the longest time from then until the
+    /// write, in milliseconds.
     pub late_writes: (u64, u64),
     /// True if operations take random times.
     pub uneven: bool,
