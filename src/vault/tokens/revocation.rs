@@ -21,8 +21,10 @@ pub(crate) struct Revocations {
     in_flight: List<Revocation>,
     /// Refresh tokens that wait for the provider's metadata.
     waiting: Vec<Secret>,
-    /// The number of times in a row that the metadata could not be fetched for them, and the time of the next fetch.
-    fetches: (u32, Option<Millis>),
+    /// The number of times in a row that the metadata could not be fetched for them.
+    failed_fetches: u32,
+    /// The time at which the metadata is fetched again for them.
+    next_fetch: Option<Millis>,
 }
 
 struct Revocation {
@@ -51,7 +53,7 @@ impl Revocations {
             if !self.waiting.iter().any(is_it) {
                 self.waiting.push(refresh_token.clone());
                 // Earlier failures were those of another token, or of a login.
-                self.fetches.0 = 0;
+                self.failed_fetches = 0;
             }
             return None;
         }
@@ -113,18 +115,17 @@ impl Revocations {
         !self.waiting.is_empty()
     }
 
-    /// Records that the metadata could not be fetched. Revocations that wait for it fetch it again, as often as a request
-    /// is repeated.
+    /// Records that the metadata could not be fetched. If revocations wait for it, it is fetched again, with the number of
+    /// attempts and the pauses of a revocation.
     pub(crate) fn metadata_failed(&mut self, now: Millis) {
-        let (failures, due) = &mut self.fetches;
-        *failures += 1;
-        let may_repeat = !self.waiting.is_empty() && *failures < ATTEMPTS;
-        *due = may_repeat.then(|| now + wait_after(*failures));
+        self.failed_fetches += 1;
+        let may_repeat = !self.waiting.is_empty() && self.failed_fetches < ATTEMPTS;
+        self.next_fetch = may_repeat.then(|| now + wait_after(self.failed_fetches));
     }
 
     /// Sends the revocations that waited for the provider's metadata. Returns the operation of the last one.
     pub(crate) fn resume(&mut self, ctx: &mut Context, provider: &Provider) -> Option<OpId> {
-        self.fetches = (0, None);
+        (self.failed_fetches, self.next_fetch) = (0, None);
         let mut last = None;
         for token in core::mem::take(&mut self.waiting) {
             last = self.send(ctx, provider, &token).or(last);
@@ -158,7 +159,7 @@ impl Revocations {
     }
 
     pub(crate) fn for_each_retry(&self, see: &mut dyn FnMut(Millis)) {
-        self.fetches.1.map(&mut *see);
+        self.next_fetch.map(&mut *see);
         for revocation in &self.in_flight {
             if let RevocationState::Due(at) = revocation.state {
                 see(at);
@@ -168,7 +169,7 @@ impl Revocations {
 
     pub(crate) fn retry(&mut self, ctx: &mut Context, provider: &Provider) {
         let now = ctx.now.monotonic;
-        if self.fetches.1.take_if(|at| *at <= now).is_some() {
+        if self.next_fetch.take_if(|at| *at <= now).is_some() {
             provider.fetch_metadata(ctx);
         }
         let is_due = |r: &Revocation| matches!(r.state, RevocationState::Due(at) if at <= now);
@@ -182,7 +183,7 @@ impl Revocations {
     }
 }
 
-/// Returns the time after which a request is repeated that has failed this number of times.
+/// Returns the pause before a request that has failed this number of times is repeated.
 const fn wait_after(failures: u32) -> Millis {
     Millis::from_secs(RETRY_AFTER_SECONDS * failures as u64)
 }
