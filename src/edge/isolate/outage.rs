@@ -10,8 +10,8 @@
 //! refresh, and not only when the refresh has failed. Until the provider responds, requests wait only a moment, except
 //! the request that tries the provider.
 //!
-//! A provider that asks to wait (`Retry-After`) is tried after that time, also by one refresh every few seconds. A login or
-//! refresh that succeeds ends the wait: the provider may have meant one session only.
+//! A provider that asks to wait (`Retry-After`) is tried after that time, also by one refresh every few seconds. A response
+//! to a login or refresh that is neither 5xx nor 429 ends the wait: the provider may have meant one session only.
 //!
 //! The provider may also be up and fail for a few sessions only. So a session whose refresh has just failed leaves the
 //! next attempt to another session, if the other session's client was told to come back.
@@ -50,7 +50,7 @@ pub(crate) struct Outage {
     is_awaited: bool,
     /// True if the provider asked to wait for `interval`, and no attempt has started since then.
     is_told: bool,
-    /// The user to whom the provider last responded with 429, the time of that response, and the asked wait.
+    /// The user to whom the provider last responded with 429, the time of that response, and the wait that it asked for.
     limited: Option<(String, Instant, Millis)>,
 }
 

@@ -204,7 +204,8 @@ pub struct Watch {
     /// Users of the sessions whose end an isolate has reported.
     told_of: BTreeSet<String>,
     /// The time of the provider's last response with 503 and `Retry-After`, and the end of the time to wait, by the
-    /// isolate and its epoch. Any other response to a refresh ends the wait.
+    /// isolate and its epoch. Any other response to a refresh ends the wait, and so does a response to a login that is
+    /// neither 5xx nor 429.
     told_to_wait: BTreeMap<(usize, u32), (u64, u64)>,
     /// The last time at which the coordinator lost an intent, by the family.
     lost_intents: BTreeMap<usize, u64>,
@@ -222,9 +223,9 @@ pub struct Watch {
     pub not_renewed: u64,
     pub keys_lost: u64,
     /// Number of refused requests whose browser has the key of another login.
-    /// Writes of the coordinator that took place after their isolate had given up.
-    pub late_writes: u64,
     pub keys_crossed: u64,
+    /// Number of writes of the coordinator that took place after their isolate had given up.
+    pub late_writes: u64,
     pub losses: BTreeMap<Loss, u64>,
     pub ends: BTreeMap<&'static str, u64>,
     pub rotations: u64,
@@ -646,7 +647,8 @@ impl World {
         }
     }
 
-    /// Records that a response of the provider to a login reaches the task. A success ends a wait that the provider asked for.
+    /// Records that a response of the provider to a login reaches the task. Any status but 5xx and 429 ends the wait that the
+    /// provider asked for.
     pub(super) fn heard_from_provider(&mut self, id: VisitId, reply: &Reply) {
         let visit = &self.visits[id];
         if let Reply::Sent(Outcome::Reply(response)) = reply
