@@ -275,7 +275,7 @@ impl Config {
             _ => Storage::SealedInCookie,
         };
         let guards = guards::read(options);
-        // A guard that is added later lets sessions in that begin now, so they keep what `_verified` says about all claims.
+        // A session that begins now may meet a guard that is added later, so it keeps the `…_verified` claim of each claim.
         let claims = flow.claims.clone();
         let claims = claims.iter().map(String::as_str);
         for claim in claims.chain(guards.iter().flat_map(Guard::claims)) {

@@ -92,7 +92,7 @@ pub(super) enum Seldom {
     Assertion,
     /// A check of a reverse proxy was refused.
     Check,
-    /// A proxy asked about an address that no guard guards. The client may have chosen the address.
+    /// A proxy asked about an address of another site, or of the handler itself. The client may have chosen the address.
     CheckedAddress,
     /// No route allows an address. Each code counts apart.
     Address,

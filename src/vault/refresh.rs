@@ -915,8 +915,8 @@ fn is_probing(ctx: &Context) -> bool {
     ctx.is_in_flight(Purpose::Probe) || ctx.is_in_flight(Purpose::ProveLine)
 }
 
-/// Returns true if no response has arrived, or a success that is not whole. The provider may have consumed the refresh
-/// token.
+/// Returns true if no response has arrived, or only a part of one with status 200. The provider may have consumed the
+/// refresh token.
 fn is_lost(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Failed | Outcome::Opaque => true,

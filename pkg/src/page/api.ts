@@ -317,7 +317,7 @@ export interface LogoutResult {
   /**
    * True if the provider has confirmed that the refresh token is revoked. False if there was no refresh token, or if
    * the provider announces no `revocation_endpoint`, refused, or did not respond at once. Also false if the response to
-   * a refresh was on its way or lost: a newer refresh token in it is revoked when it arrives.
+   * a refresh was on its way or lost: a newer refresh token in it is revoked if it arrives.
    */
   revoked: boolean
 }

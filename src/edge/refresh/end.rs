@@ -28,7 +28,7 @@ const END_BUDGET: Millis = Millis::from_secs(3);
 
 /// Ends a session everywhere: marks its record as ended, and revokes its refresh token if the reason calls for a
 /// revocation. If a back-channel logout or an order has ended the session, its reason replaces `reason`.
-/// Returns true if the provider has confirmed the revocation, and has issued no newer refresh token that may still arrive.
+/// Returns true if the provider has confirmed the revocation and cannot have issued a newer refresh token.
 pub(crate) async fn end_session(task: &Task, session: &Rc<Session>, reason: EndReason) -> bool {
     end_session_since(task, session, reason, task.now()).await
 }
@@ -83,8 +83,8 @@ struct PlannedEnd {
     order: Order,
     /// True if a back-channel logout or an order has ended the session.
     was_found: bool,
-    /// True if the provider may have issued a successor of the refresh token of `latest`, by the session's record: a refresh
-    /// is in flight, or has failed. Also true before the record was read.
+    /// True if the provider may have issued a successor of the refresh token of `latest`: by the session's record, a refresh
+    /// is in flight or the last one failed, or the record could not be read.
     may_have_successor: bool,
 }
 
@@ -147,7 +147,7 @@ impl PlannedEnd {
     }
 }
 
-/// Writes the end into the record of a session. Returns the end.
+/// Writes the end into the record of a session, and returns it.
 /// Returns `None` if the session had already ended, or if it has ended by a logout or an order and this could not be
 /// written: the next read finds it again. Also returns `None` if the session was to end as idle, but its record shows later
 /// activity.

@@ -121,7 +121,7 @@ impl Flow {
         }
     }
 
-    /// Lets sessions keep a claim that pages may not see, and the claim that says if it is verified.
+    /// Lets sessions keep a claim that pages may not see, and the claim that says whether it is verified.
     pub fn keep_claim(&mut self, name: &str) {
         for claim in [name.to_owned(), [name, "_verified"].concat()] {
             if identity::is_about_user(&claim) && !self.kept_claims.contains(&claim) {

@@ -311,7 +311,7 @@ pub struct Schedule {
     is_suspected: bool,
     /// True if the failures were those of an earlier refresh token, and no response to the present one was lost.
     is_of_earlier_token: bool,
-    /// True if [`Schedule::lost`] has reset the number of failures since the last success.
+    /// True if, since the last success, [`Schedule::lost`] has reset the number of failures.
     has_begun_again: bool,
 }
 
@@ -386,8 +386,9 @@ impl Schedule {
     }
 
     /// Records that the response to an attempt was lost, before [`Schedule::failed`]. The first loss for a refresh token
-    /// counts as the first failure, because providers accept the token again for a short time only. This happens once
-    /// until a success: otherwise a provider whose responses are lost and unusable in turn would be asked without end.
+    /// counts as the first failure, because providers accept the token again for a short time only. Before the next
+    /// success, this happens only once: otherwise a provider whose responses are alternately lost and unusable would be
+    /// asked without end.
     pub fn lost(&mut self) {
         let is_first = core::mem::take(&mut self.is_of_earlier_token);
         if is_first && !core::mem::replace(&mut self.has_begun_again, true) {

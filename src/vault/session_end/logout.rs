@@ -30,8 +30,8 @@ pub(crate) struct LogoutRequest {
     pub(crate) return_to: Option<String>,
     /// The ID token of the session that this logout has ended, if the address of the provider's logout contains it.
     pub(crate) hint: Option<Secret>,
-    /// True if the provider may have issued a successor that has not arrived, so that a revocation need not concern the
-    /// newest refresh token.
+    /// True if the provider may have issued a successor that has not arrived, so that the revoked refresh token may not be
+    /// the newest.
     pub(crate) may_have_successor: bool,
 }
 
