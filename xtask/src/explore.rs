@@ -27,7 +27,7 @@ pub(crate) struct Options {
     /// The number of calls of each vault's page, or of requests to all isolates. Default: 1, or 2 with --isolates.
     #[arg(long)]
     calls: Option<u32>,
-    /// The number of faults that may happen at any moment: a request fails, or a worker or an isolate ends.
+    /// The number of faults that may happen at any moment: a refresh fails, or a worker or an isolate ends.
     #[arg(long)]
     faults: Option<u32>,
     /// The number of pauses that may happen at any moment: the process of an isolate stands still, or time passes until the

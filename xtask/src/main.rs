@@ -115,7 +115,7 @@ enum Command {
         write: bool,
     },
     /// Run the core through every order of the steps of two small worlds: vaults that share a store, and isolates that share a
-    /// coordinator. Fails if an order breaks a rule, and prints a shortest one. With options, explores another world.
+    /// coordinator. Fails if an order breaks a rule, and prints a shortest such order. With options, explores another world.
     Explore(explore::Options),
     /// Search with libFuzzer for input that breaks an invariant. Needs a C++ compiler.
     Fuzz {
