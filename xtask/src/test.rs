@@ -183,7 +183,7 @@ fn native() -> Result<()> {
     })
 }
 
-/// Simulates lives of vaults and of isolates, and explores small worlds. `cargo xtask simulate` simulates twice as many.
+/// Simulates lives of vaults and of isolates, and explores small worlds. `cargo xtask simulate` simulates three times as many.
 fn simulate() -> Result<()> {
     for (lives, sessions) in [(Lives::Vaults, 7_000), (Lives::Isolates, 2_000)] {
         simulation::run(lives, Some(sessions), None)?;
