@@ -113,7 +113,7 @@ impl fmt::Display for Tally {
         )?;
         writeln!(
             f,
-            "  after the last fault: {kept} worked again as they were, {need_the_user} needed the user; where there was none, a login worked ({clocks_apart} not tried: no clock to go by); {settling} calls and logouts still waited, and were answered"
+            "  after the last fault: {kept} worked again as they were, {need_the_user} needed the user; where there was none, a login worked ({clocks_apart} not tried: no clock to go by); {settling} calls and logouts still waited, and got their responses"
         )?;
         list(f, "faults", &self.faults)?;
         list(f, "ends by reason", &ends.by_reason)?;

@@ -129,7 +129,7 @@ pub(crate) const ALSO: &[(&str, Noticer)] = &[
 pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         control: "stored_end_completes_logouts",
-        fault: "a logout waits for the store after the store has its end",
+        fault: "a logout still waits for the store after its end was stored",
         noticed_by: "settled",
         seed: 2,
         breaks: Skip,
