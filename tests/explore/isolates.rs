@@ -5,14 +5,14 @@ use std::fmt::Write;
 use crate::Explored;
 use crate::search::{Breach, World, hash};
 use kit_isolates::Site;
-use kit_isolates::small::{Extent, Kind, Name, Small, Step};
+use kit_isolates::small::{Extent, Kind, Name, SmallWorld, Step};
 
 pub(crate) struct Isolates {
-    small: Small,
-    /// The history of each isolate: its steps, each with its time.
+    small: SmallWorld,
+    /// A hash for each isolate: its steps in their order, each with its time.
     histories: Vec<u64>,
-    /// The order of the steps that touched what isolates share.
-    order: u64,
+    /// A hash of the steps that read or changed what isolates share, in their order.
+    shared_history: u64,
 }
 
 impl World for Isolates {
@@ -27,14 +27,19 @@ impl World for Isolates {
         let history = &mut self.histories[step.isolate()];
         *history = hash((*history, step, self.small.world.now));
         if step.is_shared() {
-            self.order = hash((self.order, step));
+            self.shared_history = hash((self.shared_history, step));
         }
     }
 
-    fn print(&self) -> u64 {
+    fn fingerprint(&self) -> u64 {
         let mut in_flight: Vec<_> = self.small.in_flight().collect();
         in_flight.sort_unstable();
-        hash((&self.histories, self.order, in_flight, self.small.left()))
+        hash((
+            &self.histories,
+            self.shared_history,
+            in_flight,
+            self.small.left(),
+        ))
     }
 
     fn end(self) {
@@ -49,9 +54,9 @@ impl Explored for Isolates {
 
     fn new(extent: Extent) -> Self {
         Self {
-            small: Small::new(extent),
+            small: SmallWorld::new(extent),
             histories: vec![0; extent.isolates],
-            order: 0,
+            shared_history: 0,
         }
     }
 
@@ -86,7 +91,7 @@ impl Explored for Isolates {
         text
     }
 
-    fn test(extent: Extent, breach: &Breach<Step>) -> String {
+    fn as_test(extent: Extent, breach: &Breach<Step>) -> String {
         let mut steps = String::new();
         for step in &breach.steps {
             writeln!(steps, "        {},", code(*step)).unwrap();
@@ -98,8 +103,8 @@ impl Explored for Isolates {
 fn order_that_breaks_{rule}() {{
     use kit_isolates::Site;
     use kit_isolates::provider::Endpoint;
-    use kit_isolates::small::{{Answer, Extent, Kind, Name, Small, Step}};
-    let small = Small::new({extent:?});
+    use kit_isolates::small::{{ReplyKind, Extent, Kind, Name, SmallWorld, Step}};
+    let small = SmallWorld::new({extent:?});
     small.follow(&[
 {steps}    ]);
 }}"
@@ -121,7 +126,7 @@ fn name(
     Name {
         isolate,
         kind,
-        which,
+        number,
     }: Name,
 ) -> String {
     let kind = match kind {
@@ -129,8 +134,8 @@ fn name(
             format!("Kind::Acts(Site::Provider(Endpoint::{endpoint:?}))")
         }
         Kind::Acts(site) => format!("Kind::Acts(Site::{site:?})"),
-        Kind::Reply(answer) => format!("Kind::Reply(Answer::{answer:?})"),
+        Kind::Reply(answer) => format!("Kind::Reply(ReplyKind::{answer:?})"),
         kind => format!("Kind::{kind:?}"),
     };
-    format!("Name::of({isolate}, {kind}, {which})")
+    format!("Name::of({isolate}, {kind}, {number})")
 }

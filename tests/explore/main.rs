@@ -24,8 +24,8 @@ use std::thread;
 use std::time::Duration;
 
 use isolates::Isolates;
-use kit::world::small::Extent;
-use kit_isolates::small::Extent as Handlers;
+use kit::world::small::Extent as OfVaults;
+use kit_isolates::small::Extent as OfIsolates;
 use options::{Kind, Options};
 use search::{Breach, Limits, Report, World};
 use vaults::Vaults;
@@ -46,7 +46,7 @@ trait Explored: World {
     fn describe(extent: Self::Extent) -> String;
 
     /// Returns a test that takes these steps. Its comment says what they break.
-    fn test(extent: Self::Extent, breach: &Breach<Self::Step>) -> String;
+    fn as_test(extent: Self::Extent, breach: &Breach<Self::Step>) -> String;
 }
 
 /// What the search says about a world.
@@ -79,8 +79,8 @@ fn main() -> ExitCode {
 /// Explores both base worlds at once, and compares their numbers with the document.
 fn explore_base(options: &Options) -> bool {
     let (vaults, isolates) = thread::scope(|scope| {
-        let isolates = scope.spawn(|| explore::<Isolates>(Handlers::BASE, options));
-        let vaults = explore::<Vaults>(Extent::BASE, options);
+        let isolates = scope.spawn(|| explore::<Isolates>(OfIsolates::BASE, options));
+        let vaults = explore::<Vaults>(OfVaults::BASE, options);
         (vaults, isolates.join().unwrap())
     });
     let is_good = vaults.is_good && isolates.is_good;
@@ -114,7 +114,7 @@ fn explore<W: Explored>(extent: W::Extent, options: &Options) -> Outcome {
     if let Some(breach) = breach {
         let breach = search::shortest(begin, breach, SHORTENING);
         match options.as_test {
-            true => println!("{}", W::test(extent, &breach)),
+            true => println!("{}", W::as_test(extent, &breach)),
             false => print(&breach),
         }
     }

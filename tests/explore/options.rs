@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use kit::world::small::Extent;
-use kit_isolates::small::Extent as Handlers;
+use kit::world::small::Extent as OfVaults;
+use kit_isolates::small::Extent as OfIsolates;
 
 pub(crate) const USAGE: &str = "usage: cargo xtask explore [--vaults | --isolates] [--parties N] [--calls N] [--faults N] [--pauses N] [--logout] [--login] [--leeway] [--clocks] [--seconds N] [--as-test]";
 
@@ -17,8 +17,8 @@ pub(crate) enum Kind {
 pub(crate) struct Options {
     /// The kind of the world, or `None` for the two base worlds.
     pub(crate) kind: Option<Kind>,
-    pub(crate) vaults: Extent,
-    pub(crate) isolates: Handlers,
+    pub(crate) vaults: OfVaults,
+    pub(crate) isolates: OfIsolates,
     pub(crate) states: Option<usize>,
     pub(crate) time: Duration,
     /// Prints a broken order as a test.
@@ -32,8 +32,8 @@ impl Options {
     pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut this = Self {
             kind: None,
-            vaults: Extent::BASE,
-            isolates: Handlers::BASE,
+            vaults: OfVaults::BASE,
+            isolates: OfIsolates::BASE,
             states: None,
             time: Duration::from_secs(600),
             as_test: false,

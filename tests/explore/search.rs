@@ -1,7 +1,7 @@
 //! Tries every order of the steps of a small world.
 //!
-//! The core cannot be copied in the middle of its work, so each order is replayed from the beginning. Orders that lead
-//! to the same state are followed once: [`World::print`] tells them by their histories.
+//! The core cannot be copied in the middle of its work, so each order is replayed from the beginning. If several orders
+//! lead to the same state, the search continues from one of them only. States are compared by [`World::fingerprint`].
 
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
@@ -20,9 +20,9 @@ pub(crate) trait World: Sized {
 
     fn take(&mut self, step: Self::Step);
 
-    /// Returns a number for the histories of all parties and for the order of what they did to shared things. Equal
-    /// numbers stand for equal states.
-    fn print(&self) -> u64;
+    /// Returns a number for the state. Two orders lead to the same state if each party took the same steps at the same
+    /// times, and the steps that read or changed shared things had the same order.
+    fn fingerprint(&self) -> u64;
 
     /// Checks the rules that hold at the end.
     fn end(self);
@@ -38,7 +38,7 @@ pub(crate) struct Limits {
     pub(crate) time: Duration,
 }
 
-/// A broken rule, with the steps that lead to it.
+/// An order that breaks a rule.
 pub(crate) struct Breach<S> {
     pub(crate) what: String,
     pub(crate) steps: Vec<S>,
@@ -57,7 +57,7 @@ fn rule_in(what: &str) -> &str {
     what.split(':').next().unwrap_or_default()
 }
 
-/// What a search has found.
+/// The result of a search.
 pub(crate) struct Report<S> {
     /// The number of different states.
     pub(crate) states: usize,
@@ -166,7 +166,7 @@ fn follow<W: World>(
             let order = tree.order(last);
             order.iter().for_each(|step| world.take(*step));
             let mut length = order.len();
-            while !is_too_far(length) && seen.insert(world.print()) {
+            while !is_too_far(length) && seen.insert(world.fingerprint()) {
                 report.longest = report.longest.max(length);
                 let mut options = world.options().into_iter();
                 let Some(first) = options.next() else {

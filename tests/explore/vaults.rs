@@ -5,14 +5,14 @@ use std::fmt::Write;
 use crate::Explored;
 use crate::search::{Breach, World, hash};
 use kit::world::Kind;
-use kit::world::small::{Extent, Name, Small, Step};
+use kit::world::small::{Extent, Name, SmallWorld, Step};
 
 pub(crate) struct Vaults {
-    small: Small,
-    /// The history of each vault: its steps, each with its time.
+    small: SmallWorld,
+    /// A hash for each vault: its steps in their order, each with its time.
     histories: Vec<u64>,
-    /// The order of the steps that touched what vaults share.
-    order: u64,
+    /// A hash of the steps that read or changed what vaults share, in their order.
+    shared_history: u64,
 }
 
 impl World for Vaults {
@@ -30,14 +30,19 @@ impl World for Vaults {
         *history = hash((*history, step, at));
         // A vault may touch shared things while it handles a result of its own: it releases the lock, for instance.
         if step.is_shared() || before != self.small.shared_changes() {
-            self.order = hash((self.order, step));
+            self.shared_history = hash((self.shared_history, step));
         }
     }
 
-    fn print(&self) -> u64 {
+    fn fingerprint(&self) -> u64 {
         let mut in_flight: Vec<_> = self.small.in_flight().collect();
         in_flight.sort_unstable();
-        hash((&self.histories, self.order, in_flight, self.small.left()))
+        hash((
+            &self.histories,
+            self.shared_history,
+            in_flight,
+            self.small.left(),
+        ))
     }
 
     fn end(self) {
@@ -54,9 +59,9 @@ impl Explored for Vaults {
 
     fn new(extent: Extent) -> Self {
         Self {
-            small: Small::new(extent),
+            small: SmallWorld::new(extent),
             histories: vec![0; extent.vaults],
-            order: 0,
+            shared_history: 0,
         }
     }
 
@@ -87,7 +92,7 @@ impl Explored for Vaults {
         text
     }
 
-    fn test(extent: Extent, breach: &Breach<Step>) -> String {
+    fn as_test(extent: Extent, breach: &Breach<Step>) -> String {
         let mut steps = String::new();
         for step in &breach.steps {
             writeln!(steps, "        {},", code(*step)).unwrap();
@@ -97,9 +102,9 @@ impl Explored for Vaults {
             "// {what}
 #[test]
 fn order_that_breaks_{rule}() {{
-    use kit::world::small::{{Extent, Name, Small, Step}};
+    use kit::world::small::{{Extent, Name, SmallWorld, Step}};
     use kit::world::{{Endpoint, Kind}};
-    let small = Small::new({extent:?});
+    let small = SmallWorld::new({extent:?});
     small.follow(&[
 {steps}    ]);
 }}"
@@ -109,11 +114,15 @@ fn order_that_breaks_{rule}() {{
 
 /// Returns a step as Rust writes it.
 fn code(step: Step) -> String {
-    let name = |Name { vault, kind, which }| match kind {
+    let name = |Name {
+                    vault,
+                    kind,
+                    number,
+                }| match kind {
         Kind::Provider(endpoint) => {
-            format!("Name::of({vault}, Kind::Provider(Endpoint::{endpoint:?}), {which})")
+            format!("Name::of({vault}, Kind::Provider(Endpoint::{endpoint:?}), {number})")
         }
-        kind => format!("Name::of({vault}, Kind::{kind:?}, {which})"),
+        kind => format!("Name::of({vault}, Kind::{kind:?}, {number})"),
     };
     match step {
         Step::Acts(of) => format!("Step::Acts({})", name(of)),

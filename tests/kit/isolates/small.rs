@@ -28,7 +28,7 @@ kit::invariants! {
 /// same moment.
 const PAUSE: u64 = LEASE;
 
-/// What a small world has.
+/// The size of a small world, and what may happen in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
     pub isolates: usize,
@@ -67,16 +67,16 @@ pub enum Kind {
     /// An operation takes effect at its server.
     Acts(Site),
     /// The result of an operation arrives at the isolate.
-    Reply(Answer),
+    Reply(ReplyKind),
     /// The response arrives at its browser.
     Given,
     /// Something that the browser or the platform does on its own.
     Other,
 }
 
-/// Results of operations.
+/// Kinds of replies to the operations of an isolate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Answer {
+pub enum ReplyKind {
     Opened,
     Sealed,
     Entries,
@@ -95,7 +95,7 @@ pub enum Answer {
     Failed,
 }
 
-impl Answer {
+impl ReplyKind {
     /// Returns true if the host computes such a result by itself. It belongs to the step before it, since nothing shared
     /// has a part in it.
     const fn is_own(self) -> bool {
@@ -125,15 +125,15 @@ impl Answer {
 pub struct Name {
     pub isolate: usize,
     pub kind: Kind,
-    pub which: u32,
+    pub number: u32,
 }
 
 impl Name {
-    pub const fn of(isolate: usize, kind: Kind, which: u32) -> Self {
+    pub const fn of(isolate: usize, kind: Kind, number: u32) -> Self {
         Self {
             isolate,
             kind,
-            which,
+            number,
         }
     }
 }
@@ -198,7 +198,7 @@ const fn is_shared(site: Site) -> bool {
     }
 }
 
-pub struct Small {
+pub struct SmallWorld {
     pub world: World,
     browser: usize,
     /// The names of the entries of the agenda.
@@ -214,7 +214,7 @@ pub struct Small {
     has_signed_out: bool,
 }
 
-impl Small {
+impl SmallWorld {
     pub fn new(extent: Extent) -> Self {
         let apart = if extent.has_clocks_apart { 10_000 } else { 0 };
         let mut world = World::new(Setup {
@@ -260,9 +260,9 @@ impl Small {
             .collect();
         new.sort_unstable();
         for (id, isolate, kind) in new {
-            let which = self.begun.entry((isolate, kind)).or_default();
-            *which += 1;
-            self.names.insert(id, Name::of(isolate, kind, *which));
+            let number = self.begun.entry((isolate, kind)).or_default();
+            *number += 1;
+            self.names.insert(id, Name::of(isolate, kind, *number));
         }
         self.named = world.entries;
         let kept: Vec<u64> = world.agenda.keys().map(|(_, id)| *id).collect();
@@ -488,24 +488,24 @@ fn kind(world: &World, todo: &Todo) -> Kind {
     }
 }
 
-const fn answer(reply: &Reply) -> Answer {
+const fn answer(reply: &Reply) -> ReplyKind {
     match reply {
-        Reply::Opened(_) => Answer::Opened,
-        Reply::Sealed(_) => Answer::Sealed,
-        Reply::Entries { .. } => Answer::Entries,
-        Reply::Swapped(_) => Answer::Swapped,
-        Reply::Appended(_) => Answer::Appended,
-        Reply::Waited => Answer::Waited,
-        Reply::Noticed => Answer::Noticed,
-        Reply::Sent(_) => Answer::Sent,
-        Reply::Pending => Answer::Pending,
-        Reply::Verified(_) => Answer::Verified,
-        Reply::Signed(_) => Answer::Signed,
-        Reply::Key(_) => Answer::Key,
-        Reply::Connected(_) => Answer::Connected,
-        Reply::Body(_) => Answer::Body,
-        Reply::Head(_) => Answer::Head,
-        Reply::Failed(_) => Answer::Failed,
+        Reply::Opened(_) => ReplyKind::Opened,
+        Reply::Sealed(_) => ReplyKind::Sealed,
+        Reply::Entries { .. } => ReplyKind::Entries,
+        Reply::Swapped(_) => ReplyKind::Swapped,
+        Reply::Appended(_) => ReplyKind::Appended,
+        Reply::Waited => ReplyKind::Waited,
+        Reply::Noticed => ReplyKind::Noticed,
+        Reply::Sent(_) => ReplyKind::Sent,
+        Reply::Pending => ReplyKind::Pending,
+        Reply::Verified(_) => ReplyKind::Verified,
+        Reply::Signed(_) => ReplyKind::Signed,
+        Reply::Key(_) => ReplyKind::Key,
+        Reply::Connected(_) => ReplyKind::Connected,
+        Reply::Body(_) => ReplyKind::Body,
+        Reply::Head(_) => ReplyKind::Head,
+        Reply::Failed(_) => ReplyKind::Failed,
     }
 }
 
@@ -530,19 +530,19 @@ impl fmt::Display for Name {
         let Self {
             isolate,
             kind,
-            which,
+            number,
         } = self;
         match kind {
             Kind::Acts(Site::Provider(endpoint)) => {
                 write!(
                     f,
-                    "isolate {isolate}: {endpoint:?} {which}, at the provider"
+                    "isolate {isolate}: {endpoint:?} {number}, at the provider"
                 )
             }
-            Kind::Acts(site) => write!(f, "isolate {isolate}: {site:?} {which}, at its server"),
-            Kind::Reply(answer) => write!(f, "isolate {isolate}: receives {answer:?} {which}"),
+            Kind::Acts(site) => write!(f, "isolate {isolate}: {site:?} {number}, at its server"),
+            Kind::Reply(answer) => write!(f, "isolate {isolate}: receives {answer:?} {number}"),
             Kind::Request | Kind::Given | Kind::Other => {
-                write!(f, "isolate {isolate}: {kind:?} {which}")
+                write!(f, "isolate {isolate}: {kind:?} {number}")
             }
         }
     }

@@ -26,7 +26,7 @@ crate::invariants! {
 /// The largest number of steps in which only time passes.
 const MOST_TIMERS: usize = 8;
 
-/// What a small world has.
+/// The size of a small world, and what may happen in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
     pub vaults: usize,
@@ -59,12 +59,16 @@ impl Extent {
 pub struct Name {
     pub vault: usize,
     pub kind: Kind,
-    pub which: u32,
+    pub number: u32,
 }
 
 impl Name {
-    pub const fn of(vault: usize, kind: Kind, which: u32) -> Self {
-        Self { vault, kind, which }
+    pub const fn of(vault: usize, kind: Kind, number: u32) -> Self {
+        Self {
+            vault,
+            kind,
+            number,
+        }
     }
 }
 
@@ -157,7 +161,7 @@ struct Operation {
     has_acted: bool,
 }
 
-pub struct Small {
+pub struct SmallWorld {
     pub world: World,
     extent: Extent,
     /// The page of each vault.
@@ -173,7 +177,7 @@ pub struct Small {
     timers: usize,
 }
 
-impl Small {
+impl SmallWorld {
     pub fn new(extent: Extent) -> Self {
         let mut world = World::with(SEALED);
         for _ in 1..extent.vaults {
@@ -219,11 +223,11 @@ impl Small {
     fn name(&mut self) {
         for (id, kind) in self.world.new_jobs() {
             let vault = self.world.vault_of(id).unwrap();
-            let which = self.begun.entry((vault, kind)).or_default();
-            *which += 1;
+            let number = self.begun.entry((vault, kind)).or_default();
+            *number += 1;
             self.operations.push(Operation {
                 id,
-                name: Name::of(vault, kind, *which),
+                name: Name::of(vault, kind, *number),
                 has_acted: false,
             });
         }
@@ -465,10 +469,14 @@ impl Small {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { vault, kind, which } = self;
+        let Self {
+            vault,
+            kind,
+            number,
+        } = self;
         match kind {
-            Kind::Provider(endpoint) => write!(f, "vault {vault}: {endpoint:?} {which}"),
-            kind => write!(f, "vault {vault}: {kind:?} {which}"),
+            Kind::Provider(endpoint) => write!(f, "vault {vault}: {endpoint:?} {number}"),
+            kind => write!(f, "vault {vault}: {kind:?} {number}"),
         }
     }
 }
