@@ -175,7 +175,7 @@ impl World {
         let is_old = copied.is_some_and(|copied| visit.began > copied + VALID + allowance);
         let may_be_in_flight = visit.began.abs_diff(bound.since) <= IN_FLIGHT + allowance;
         let may_be_proven = self.is_proven(id, &presented.sid, bound, VALID + allowance);
-        is_old || !may_be_in_flight && !may_be_proven
+        !may_be_in_flight && (is_old || !may_be_proven)
     }
 
     /// Returns true if the session must be bound by now, and its cookie says that it is not.
