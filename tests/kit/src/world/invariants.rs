@@ -712,9 +712,10 @@ impl Watch {
             return;
         }
         if self.persisted.is_some() {
-            // Other vaults do not know a refresh token that was never stored.
-            let was_stored = |states: &[String]| states.iter().any(|state| state.contains(sent));
-            let may_send = has_lock || !was_stored(&self.stored_states);
+            // Other vaults do not know a refresh token that was never stored. JSON escapes what follows the first space.
+            let token = sent.split(' ').next().unwrap_or_default();
+            let was_stored = self.stored_states.iter().any(|state| state.contains(token));
+            let may_send = has_lock || !was_stored;
             Invariant::UnderLock.holds_if(may_send, || what.clone());
         }
         Invariant::PersistedFirst.holds_if(self.may_use(vault, sent), || what.clone());
