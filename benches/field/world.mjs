@@ -23,7 +23,7 @@ const PATHS = { ...AUTH0_PATHS, '/v2/logout': '/session/end' }
 /** The limit in milliseconds for what a machine may take. */
 const MACHINE = 60_000
 
-/** The time in milliseconds that a user gives a page to work again, and to show that somebody else has signed in or out. */
+/** The time in milliseconds that a user gives a page to work again, and to show that another tab has signed in or out. */
 const PATIENCE = 20_000
 const GLANCE = 7_000
 

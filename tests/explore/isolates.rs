@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::Explored;
-use crate::search::{Breach, World, hash};
+use crate::search::{World, hash};
 use kit_isolates::Site;
 use kit_isolates::small::{Extent, Kind, Name, SmallWorld, Step};
 
@@ -51,6 +51,9 @@ impl World for Isolates {
 
 impl Explored for Isolates {
     type Extent = Extent;
+    const IMPORTS: &str = "    use kit_isolates::Site;
+    use kit_isolates::provider::Endpoint;
+    use kit_isolates::small::{Extent, Kind, Name, ReplyKind, SmallWorld, Step};";
 
     fn new(extent: Extent) -> Self {
         Self {
@@ -91,34 +94,13 @@ impl Explored for Isolates {
         text
     }
 
-    fn as_test(extent: Extent, breach: &Breach<Step>) -> String {
-        let mut steps = String::new();
-        for step in &breach.steps {
-            writeln!(steps, "        {},", code(*step)).unwrap();
+    fn code(step: Step) -> String {
+        match step {
+            Step::Runs(of) => format!("Step::Runs({})", name(of)),
+            Step::Loses(of) => format!("Step::Loses({})", name(of)),
+            Step::Cuts(of) => format!("Step::Cuts({})", name(of)),
+            Step::Ends(_) | Step::Pauses(_) | Step::LogsOut(_) => format!("Step::{step:?}"),
         }
-        let (what, rule) = (&breach.what, breach.rule());
-        format!(
-            "// {what}
-#[test]
-fn order_that_breaks_{rule}() {{
-    use kit_isolates::Site;
-    use kit_isolates::provider::Endpoint;
-    use kit_isolates::small::{{ReplyKind, Extent, Kind, Name, SmallWorld, Step}};
-    let small = SmallWorld::new({extent:?});
-    small.follow(&[
-{steps}    ]);
-}}"
-        )
-    }
-}
-
-/// Returns a step as Rust writes it.
-fn code(step: Step) -> String {
-    match step {
-        Step::Runs(of) => format!("Step::Runs({})", name(of)),
-        Step::Loses(of) => format!("Step::Loses({})", name(of)),
-        Step::Cuts(of) => format!("Step::Cuts({})", name(of)),
-        Step::Ends(_) | Step::Pauses(_) | Step::LogsOut(_) => format!("Step::{step:?}"),
     }
 }
 

@@ -19,6 +19,7 @@ mod options;
 mod search;
 mod vaults;
 
+use std::fmt::Debug;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -38,15 +39,34 @@ const SHORTENING: Duration = Duration::from_secs(30);
 
 /// A world that can be described.
 trait Explored: World {
-    type Extent: Copy + Send;
+    type Extent: Copy + Debug + Send;
+    /// The imports of a test that takes steps of this world.
+    const IMPORTS: &str;
 
     fn new(extent: Self::Extent) -> Self;
 
     /// Returns what the world has, in words.
     fn describe(extent: Self::Extent) -> String;
 
-    /// Returns a test that takes these steps. Its comment says what they break.
-    fn as_test(extent: Self::Extent, breach: &Breach<Self::Step>) -> String;
+    /// Returns a step as Rust writes it.
+    fn code(step: Self::Step) -> String;
+}
+
+/// Returns the code of a test that takes these steps. Its comment names the rule that they break.
+fn as_test<W: Explored>(extent: W::Extent, breach: &Breach<W::Step>) -> String {
+    let (what, rule, imports) = (&breach.what, breach.rule(), W::IMPORTS);
+    let code = |step: &W::Step| format!("        {},\n", W::code(*step));
+    let steps: String = breach.steps.iter().map(code).collect();
+    format!(
+        "// {what}
+#[test]
+fn order_that_breaks_{rule}() {{
+{imports}
+    let small = SmallWorld::new({extent:?});
+    small.follow(&[
+{steps}    ]);
+}}"
+    )
 }
 
 /// What the search says about a world.
@@ -114,7 +134,7 @@ fn explore<W: Explored>(extent: W::Extent, options: &Options) -> Outcome {
     if let Some(breach) = breach {
         let breach = search::shortest(begin, breach, SHORTENING);
         match options.as_test {
-            true => println!("{}", W::as_test(extent, &breach)),
+            true => println!("{}", as_test::<W>(extent, &breach)),
             false => print(&breach),
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::Explored;
-use crate::search::{Breach, World, hash};
+use crate::search::{World, hash};
 use kit::world::Kind;
 use kit::world::small::{Extent, Name, SmallWorld, Step};
 
@@ -56,6 +56,8 @@ impl World for Vaults {
 
 impl Explored for Vaults {
     type Extent = Extent;
+    const IMPORTS: &str = "    use kit::world::small::{Extent, Name, SmallWorld, Step};
+    use kit::world::{Endpoint, Kind};";
 
     fn new(extent: Extent) -> Self {
         Self {
@@ -92,42 +94,22 @@ impl Explored for Vaults {
         text
     }
 
-    fn as_test(extent: Extent, breach: &Breach<Step>) -> String {
-        let mut steps = String::new();
-        for step in &breach.steps {
-            writeln!(steps, "        {},", code(*step)).unwrap();
+    fn code(step: Step) -> String {
+        let name = |Name {
+                        vault,
+                        kind,
+                        number,
+                    }| match kind {
+            Kind::Provider(endpoint) => {
+                format!("Name::of({vault}, Kind::Provider(Endpoint::{endpoint:?}), {number})")
+            }
+            kind => format!("Name::of({vault}, Kind::{kind:?}, {number})"),
+        };
+        match step {
+            Step::Acts(of) => format!("Step::Acts({})", name(of)),
+            Step::Answers(of) => format!("Step::Answers({})", name(of)),
+            Step::Fails(of) => format!("Step::Fails({})", name(of)),
+            Step::Ends(_) | Step::LogsOut(_) | Step::Timer(_) => format!("Step::{step:?}"),
         }
-        let (what, rule) = (&breach.what, breach.rule());
-        format!(
-            "// {what}
-#[test]
-fn order_that_breaks_{rule}() {{
-    use kit::world::small::{{Extent, Name, SmallWorld, Step}};
-    use kit::world::{{Endpoint, Kind}};
-    let small = SmallWorld::new({extent:?});
-    small.follow(&[
-{steps}    ]);
-}}"
-        )
-    }
-}
-
-/// Returns a step as Rust writes it.
-fn code(step: Step) -> String {
-    let name = |Name {
-                    vault,
-                    kind,
-                    number,
-                }| match kind {
-        Kind::Provider(endpoint) => {
-            format!("Name::of({vault}, Kind::Provider(Endpoint::{endpoint:?}), {number})")
-        }
-        kind => format!("Name::of({vault}, Kind::{kind:?}, {number})"),
-    };
-    match step {
-        Step::Acts(of) => format!("Step::Acts({})", name(of)),
-        Step::Answers(of) => format!("Step::Answers({})", name(of)),
-        Step::Fails(of) => format!("Step::Fails({})", name(of)),
-        Step::Ends(_) | Step::LogsOut(_) | Step::Timer(_) => format!("Step::{step:?}"),
     }
 }

@@ -111,8 +111,7 @@ impl Logins {
     /// Records that the poll `op` is sent again, under the same operation number. The age of the tokens is counted from
     /// this time. Returns false if the login was canceled.
     pub(crate) fn poll_sent_again(&mut self, now: Instant, op: OpId) -> bool {
-        let login = self.take(|login| login.is_of(op));
-        let Some(mut login) = login else {
+        let Some(mut login) = self.take(|login| login.is_of(op)) else {
             return false;
         };
         if let LoginStage::AtDevice(Device::Shown(_, timing)) = &mut login.stage {

@@ -193,7 +193,7 @@ const fn is_shared(site: Site) -> bool {
             | Endpoint::AskDevice
             | Endpoint::PollDevice,
         ) => true,
-        // An API asks nobody.
+        // An API sends no request to another server.
         Site::Api => false,
     }
 }

@@ -150,7 +150,7 @@ const fn is_shared(kind: Kind) -> bool {
         Kind::Store | Kind::Take | Kind::Persist | Kind::Lock | Kind::LockLost => true,
         // Keys, pages and bodies belong to one vault. `Changed` was shared when it was sent.
         Kind::Verify | Kind::MakeKey | Kind::Changed | Kind::ResponseBody => false,
-        // An API asks nobody. Whether it accepts the token shows in the vault's next operations.
+        // An API sends no request to another server. Whether it accepts the token shows in the vault's next operations.
         Kind::Call | Kind::Probe | Kind::Socket => false,
     }
 }
