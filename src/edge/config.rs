@@ -12,7 +12,7 @@ use crate::config::keys::Keyring;
 use crate::config::origins::Origins;
 use rules::Secret;
 use rules::base::clock::Millis;
-use rules::base::error::Result;
+use rules::base::error::{Code, Error, Result};
 use rules::base::strings;
 use rules::codec::base64url;
 use rules::codec::json::{Object, Value};
@@ -27,9 +27,10 @@ use rules::oauth::jwks::Algorithm;
 use rules::oauth::metadata::Metadata;
 use rules::oauth::pkce;
 use rules::oauth::token_endpoint::Scheme;
+use rules::session::EndReason;
 
 const OPTIONS: &str = "authorizationParams backChannelLogout base claims client clockTolerance consent cookie dpop \
-    guards idTokenSignedResponseAlg identity issuer logDescriptions loginParams metadata origin par postLogoutRedirectUri \
+    guards idTokenSignedResponseAlg identity issuer logDescriptions loginParams logout metadata origin par postLogoutRedirectUri \
     refreshTimeout requestTimeout routes scope session trustedAudiences unrequestedScopes userInfo";
 
 const AN_HOUR: Seconds = Seconds {
@@ -228,6 +229,9 @@ pub struct Config {
     pub par: bool,
     /// The provider's metadata, if it is configured and not discovered.
     pub metadata: Option<Box<Metadata>>,
+    /// True if other sessions may have the grant of a session that ends, so that no end of a session by its user or its limits
+    /// revokes a token.
+    pub forgets: bool,
     /// The tenant's name, or an empty string for a handler without tenants: see [`Config::with_tenant`].
     pub tenant: String,
 }
@@ -239,7 +243,7 @@ impl Config {
     /// Reads a configuration.
     ///
     /// # Errors
-    /// [`Code::ConfigInvalid`](rules::Code::ConfigInvalid) with a line for each fault, ten at most.
+    /// [`Code::ConfigInvalid`] with a line for each fault, ten at most.
     pub fn parse(json: &str) -> Result<Self> {
         let mut object = reader::parse(json)?;
         let faults = Faults::default();
@@ -318,6 +322,7 @@ impl Config {
             guards,
             post_logout: path(options, "postLogoutRedirectUri"),
             back_channel_logout: options.boolean_or("backChannelLogout", flow.has_openid()),
+            forgets: options.one_of("logout", r#""revoke" "forget""#) == r#""forget""#,
             logs_descriptions: options.boolean_or("logDescriptions", true),
             par: options.boolean("par"),
             metadata: provider::metadata(options, &expected),
@@ -342,6 +347,37 @@ impl Config {
         self.cookie.name.push_str(&base64url::encode(hash));
         self.tenant = name;
         self
+    }
+
+    /// Returns the configuration for a handler without tenants.
+    ///
+    /// # Errors
+    /// [`Code::ConfigInvalid`] if an option is only for tenants.
+    pub fn without_tenants(self) -> Result<Self> {
+        if self.forgets {
+            let why = msg!("logout: 'forget' is only for tenants()");
+            return Err(Error::new(Code::ConfigInvalid, why));
+        }
+        Ok(self)
+    }
+
+    /// Returns the reason of an end by the user's choice.
+    pub(crate) const fn logout_reason(&self) -> EndReason {
+        if self.forgets {
+            EndReason::Forgotten
+        } else {
+            EndReason::LoggedOut
+        }
+    }
+
+    /// Returns true if the grant of a session that has ended for this reason must stay valid, since another session may have
+    /// it.
+    pub(crate) const fn spares_grant(&self, reason: EndReason) -> bool {
+        match reason {
+            EndReason::Replaced | EndReason::Forgotten => true,
+            EndReason::Idle | EndReason::Absolute | EndReason::SessionExpired => self.forgets,
+            _ => false,
+        }
     }
 
     /// Returns the authentication scheme of access tokens.

@@ -281,7 +281,7 @@ impl Member for Code {
 
 impl Member for EndReason {
     fn write(&self, name: &str, out: &mut Writer) {
-        self.as_str().write(name, out);
+        self.seen_as().write(name, out);
     }
 }
 

@@ -569,7 +569,7 @@ async fn commit(task: &Task, successor: Rc<Session>) -> SessionResult {
                 } = fetched.stored;
                 if let Some(record) = &record {
                     if let Some(reason) = record.ended {
-                        if reason != EndReason::Replaced {
+                        if !task.config().spares_grant(reason) {
                             tokens::revoke(task, &successor).await;
                         }
                         return Err(Refusal::Ended(reason));

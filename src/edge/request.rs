@@ -491,7 +491,9 @@ impl RequestContext {
 
     /// Returns true if a login may have ended the session a moment ago: then the browser has the cookie of another session.
     async fn may_be_followed(&self, refusal: &Refusal) -> bool {
-        let Refusal::Ended(EndReason::Replaced | EndReason::LoggedOut) = refusal else {
+        let Refusal::Ended(EndReason::Replaced | EndReason::LoggedOut | EndReason::Forgotten) =
+            refusal
+        else {
             return false;
         };
         let CookieValue::Value(sealed) = self.cookies().joined(&self.jar().session()) else {

@@ -143,10 +143,10 @@ pub(super) fn refusal(refusal: &Refusal) -> OwnResponse {
             401,
             &Error::of(
                 Code::SessionEnded,
-                &[msg!("the session has ended: "), reason.as_str()],
+                &[msg!("the session has ended: "), reason.seen_as()],
             ),
             |fault| {
-                fault.text("reason", reason.as_str());
+                fault.text("reason", reason.seen_as());
             },
         ),
         Refusal::Later(error, after) => later(error, *after),

@@ -12,10 +12,14 @@ const folder = `${root}target/edge-snippets`
 
 /** Declares names that a snippet may use because another snippet of the document defines them. */
 const AROUND = `
-import type { TokenHandler as Handler } from 'strongroom/edge'
+import type { Auth } from 'strongroom'
+import type { TokenHandler as Handler, tenants } from 'strongroom/edge'
 declare global {
   type TokenHandler = Handler
   const handler: Handler
+  const accounts: ReturnType<typeof tenants>
+  const slots: string[]
+  const auth: Auth
   const myApp: (request: Request, env: unknown, context: unknown) => Promise<Response>
 }
 `
@@ -46,6 +50,7 @@ const TSCONFIG = {
 }
 
 const GUIDES = [
+  'accounts',
   'edge',
   'edge-deploy',
   'edge-operate',

@@ -1,6 +1,7 @@
 // `tenants()`, which selects one of several handlers for each request.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { createTokenHandler, inIsolate, tenants } from '../../pkg/dist/edge.js'
 import { toNodeListener } from '../../pkg/dist/edge/node.js'
 import { setClocks } from '../support/clocks.mjs'
@@ -533,4 +534,80 @@ test('documents are shared for a minute', time, async () => {
   assert.equal(await login('t3'), 303)
   assert.equal(documents.length, 2)
   setClocks(0)
+})
+
+/** A user who is signed in at two tenants, with the same grant at the provider. */
+const twice = async (place) => {
+  const visitor = new Visitor(place)
+  for (const name of ['t1', 't2']) await visitor.authorize(`/${name}/auth/login`)
+  return visitor
+}
+/** Returns the reason for the end of a tenant's session, or the user. */
+const stateOf = async (visitor, name) => {
+  const { session, reason } = await (await visitor.call(`/${name}/auth/session`)).json()
+  return session ? session.claims.sub : reason
+}
+
+test('app passes a back-channel logout on to each of its tenants', time, async () => {
+  const { publicKey, privateKey } = await generateKeyPair('ES256')
+  const { keys } = await (await fetch(`${provider.issuer}/jwks`)).json()
+  staleKeys = JSON.stringify({ keys: [...keys, { ...(await exportJWK(publicKey)), kid: 'own' }] })
+  const coordinator = inIsolate()
+  const create = (name) => ({ ...ofPath(name), coordinator, session: { storage: 'in-store', recheck: 0 } })
+  const all = tenants({ select: byPath, create })
+  await served(all, async (place) => {
+    const visitor = await twice(place)
+    const token = await new SignJWT({
+      sub: 'alice',
+      jti: 'one',
+      events: { 'http://schemas.openid.net/event/backchannel-logout': {} },
+    })
+      .setProtectedHeader({ alg: 'ES256', typ: 'logout+jwt', kid: 'own' })
+      .setIssuer(provider.issuer)
+      .setAudience(config.client.id)
+      // The logins must not be in the same second.
+      .setIssuedAt(Math.floor(Date.now() / 1000) + 1)
+      .setExpirationTime('2m')
+      .sign(privateKey)
+    // docs/edge-tenants.md has these lines.
+    const passOn = async (request) => {
+      const body = await request.text()
+      const { headers } = request
+      const responses = ['t1', 't2'].map((slot) =>
+        all
+          .of(slot)
+          .fetch(new Request(`${ORIGIN}/${slot}/auth/backchannel-logout`, { method: 'POST', headers, body })),
+      )
+      const answers = await Promise.all(responses)
+      return answers.find(({ ok }) => !ok) ?? answers[0]
+    }
+    const given = new Request(`${ORIGIN}/backchannel-logout`, {
+      method: 'POST',
+      body: new URLSearchParams({ logout_token: token }),
+    })
+    assert.equal((await passOn(given)).status, 200)
+    for (const name of ['t1', 't2']) assert.equal(await stateOf(visitor, name), 'provider_ended')
+  })
+})
+
+// claim: handler-53
+test('logout that forgets leaves the other sessions of the user’s grant', time, async (t) => {
+  t.after(() => setClocks(0))
+  for (const [logout, path, state] of [
+    ['forget', 'logout', 'alice'],
+    ['forget', 'logout?provider', 'provider_ended'],
+    ['revoke', 'logout', 'provider_ended'],
+  ]) {
+    const create = (name) => ({ ...ofPath(name), session: { storage: 'in-store' }, logout })
+    await served(tenants({ select: byPath, create }), async (place) => {
+      setClocks(0)
+      const visitor = await twice(place)
+      assert.equal((await visitor.call(`/t1/auth/${path}`, { method: 'POST' })).status, 200)
+      // The access token has expired, so that the other tenant needs the grant.
+      setClocks(601_000)
+      assert.equal(await stateOf(visitor, 't2'), state, path)
+    })
+  }
+  const alone = createTokenHandler({ ...config, logout: 'forget' })
+  await assert.rejects(alone.ready(), { code: 'config_invalid' })
 })

@@ -1,6 +1,7 @@
 //! Several tenants with one issuer, client and keyring: nothing of one tenant is valid at another one.
 
 use edge::{Config, Handler};
+use rules::Code;
 use serde_json::json;
 
 use crate::back_channel::token_of;
@@ -98,4 +99,70 @@ fn unwritten_end_is_held_until_the_coordinator_works() {
     host.browser = cookie;
     host.call("GET", "/api/x");
     assert!(!host.handler.holds_unwritten(host.now));
+}
+
+fn forgetting() -> Host {
+    Host::signed_in_with(&json!({ "logout": "forget" }))
+}
+
+// claim: handler-53
+#[test]
+fn logout_revokes_the_grant_of_other_tenants_only_at_the_provider() {
+    for (path, revoked) in [("/auth/logout", 0), ("/auth/logout?provider", 1)] {
+        let mut host = forgetting();
+        let copy = host.browser.clone();
+        let response = host.call("POST", path).own();
+        assert_eq!(json_of(&response)["revoked"], revoked == 1, "{path}");
+        assert_eq!(host.provider.sent_to("/revoke").len(), revoked, "{path}");
+        host.browser = copy;
+        let response = host.call("GET", "/auth/session").own();
+        assert_eq!(json_of(&response)["reason"], "logged_out");
+    }
+}
+
+#[test]
+fn logout_by_a_form_revokes_because_it_leads_to_the_provider() {
+    let mut host = forgetting();
+    let mut request = host.by_script("POST", "/auth/logout");
+    request.marker = None;
+    request.mode = Some("navigate".to_owned());
+    request.has_body = true;
+    host.request(request);
+    assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+}
+
+/// The user who is signed in here may have a session at another tenant, of the same grant.
+#[test]
+fn login_of_another_user_spares_the_grant_of_other_tenants() {
+    let mut host = forgetting();
+    host.provider.subject = "bob".to_owned();
+    host.sign_in();
+    assert!(host.provider.sent_to("/revoke").is_empty());
+}
+
+#[test]
+fn failed_login_spares_the_grant_of_other_tenants() {
+    let config = json!({ "logout": "forget", "session": { "storage": "in-store" } });
+    for (config, revoked) in [
+        (config, 0),
+        (json!({ "session": { "storage": "in-store" } }), 1),
+    ] {
+        let mut host = Host::with(&config);
+        let back = host.come_back("/auth/login");
+        host.failing = vec!["Swap"];
+        assert_eq!(host.arrive(&back).status, 503);
+        assert_eq!(host.provider.sent_to("/revoke").len(), revoked);
+    }
+}
+
+#[test]
+fn logout_that_forgets_is_only_for_tenants() {
+    let config = json!({ "logout": "forget" });
+    let config = Config::parse(&configuration(&config).to_string()).unwrap();
+    assert_eq!(
+        config.without_tenants().unwrap_err().code(),
+        Code::ConfigInvalid
+    );
+    let usual = Config::parse(&configuration(&json!({})).to_string()).unwrap();
+    assert!(usual.without_tenants().is_ok());
 }

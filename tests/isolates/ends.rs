@@ -107,6 +107,33 @@ fn logout_during_refresh_revokes_its_result() {
     }
 }
 
+// claim: handler-53
+#[test]
+fn forgotten_session_ends_and_its_grant_stays() {
+    for (in_store, idle, reason) in [
+        (false, 1000, "logged_out"),
+        (true, 1000, "logged_out"),
+        (true, 60, "idle"),
+    ] {
+        let (mut world, alice) = expired(Setup {
+            forgets: true,
+            in_store,
+            idle,
+            ..Setup::default()
+        });
+        world.fault(Site::Provider(Endpoint::Refresh), Fault::Slow(1, 2000));
+        // Unless the session is idle, the logout arrives during this refresh, whose result is not revoked either.
+        let call = world.call(alice, 0);
+        world.pass(500);
+        let logout = world.log_out(alice, 1);
+        world.answer_all();
+        assert_eq!(ended(&world, call), Some(reason));
+        assert_eq!(world.watch.ends[reason], 1);
+        assert!(!is_revoked(&world, logout));
+        assert!(!world.provider.is_revoked(0));
+    }
+}
+
 #[test]
 fn logout_confirms_no_revocation_after_a_lost_response() {
     for setup in both_storages(2) {

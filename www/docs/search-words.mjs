@@ -37,6 +37,8 @@ const WORDS = {
   'docs/edge-observe.md#probes': 'health check, healthcheck, liveness, readiness, heartbeat',
   'docs/edge-observe.md#request-ids': 'correlation ID, X-Request-Id, traceparent, trace ID',
   'docs/edge-sessions.md#a-page-your-devices': 'device list',
+  'docs/accounts.md':
+    'multiple accounts, account switcher, switch account, switch organization, org_id, add account, several users, multi-user',
   'docs/edge-tenants.md':
     'multi-tenant, multitenancy, multi-tenancy, SaaS, customers, organizations, realms, one provider per tenant, white label, custom domains, subdomain per tenant',
   'docs/edge-bound.md':

@@ -161,6 +161,12 @@ export interface TokenHandlerConfig {
   dpop?: boolean
   /** Serve `<base>/backchannel-logout`. Default true. */
   backChannelLogout?: boolean
+  /**
+   * Only with `tenants()`, if one user may sign in at several tenants of one provider. `forget`: a session that ends by a
+   * logout or a limit leaves its refresh token valid, because many providers revoke the user's grant with it, and the user's
+   * sessions at other tenants would end. `logout({ provider: true })` still revokes. Default `revoke`.
+   */
+  logout?: 'revoke' | 'forget'
   /** A path of the app, registered with the provider, to which a logout returns. Default: the provider decides. */
   postLogoutRedirectUri?: string
   /** The provider's metadata (RFC 8414), instead of discovery. */

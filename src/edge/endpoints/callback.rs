@@ -42,7 +42,6 @@ use rules::login::authorization_response::AuthorizationResponse;
 use rules::login::completion::{Completion, Failed, Granted, Known, Step};
 use rules::oauth::identity::Identity;
 use rules::oauth::metadata::Metadata;
-use rules::session::EndReason;
 
 /// The end of a repeated callback's query. A page of the handler repeats a callback so that the browser sends the
 /// session's cookie, or so that no click of the user remains in the chain of redirects.
@@ -392,13 +391,16 @@ async fn send(task: &Task, request: HttpRequest, key: Option<&Secret>) -> Outcom
     outcome
 }
 
-/// Revokes the refresh token of a login that fails, unless the browser has a session that may be of the same user: many
-/// providers would also revoke the tokens of that session, which belong to the same grant.
+/// Revokes the refresh token of a login that fails, unless the browser may have a session of the same user, here or at
+/// another tenant: many providers would also revoke the tokens of that session, which belong to the same grant.
 async fn revoke_unused(
     context: &RequestContext,
     refresh_token: Option<&Secret>,
     user: Option<&Identity>,
 ) {
+    if context.task.config().forgets {
+        return;
+    }
     let has_grant = match (context.presented().await, user) {
         (Ok(None), _) => false,
         (Ok(Some(session)), Some(user)) => {
@@ -500,7 +502,8 @@ async fn end_previous_session(context: &RequestContext, pending: &Pending, user:
     if is_of(&before, user) {
         end::end_replaced(&context.task, &before).await;
     } else {
-        end::end_session(&context.task, &before, EndReason::LoggedOut).await;
+        let reason = context.task.config().logout_reason();
+        end::end_session(&context.task, &before, reason).await;
     }
 }
 

@@ -29,6 +29,9 @@ const LOGOUT_COOKIE_AGE: Millis = Millis::from_secs(120);
 /// The key in the name of the logout cookie, and the purpose to which its value is bound.
 const LOGOUT_COOKIE: &str = "logout";
 
+/// The query with which a script asks for a logout before it leaves for the provider's logout.
+const AT_PROVIDER: &str = "provider";
+
 /// The version of the logout cookie.
 const VERSION: &str = "1";
 
@@ -83,8 +86,14 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     };
     let is_revoked = match &leaving {
         Leaving::Live(session) => {
+            // The user is signed out at the provider, too, so the grant must end.
+            let is_at_provider = !is_script || context.url.query() == AT_PROVIDER;
+            let reason = match is_at_provider {
+                true => EndReason::LoggedOut,
+                false => context.task.config().logout_reason(),
+            };
             let arrived = context.task.arrived();
-            end::end_session_since(&context.task, session, EndReason::LoggedOut, arrived).await
+            end::end_session_since(&context.task, session, reason, arrived).await
         }
         _ => false,
     };

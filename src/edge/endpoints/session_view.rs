@@ -45,7 +45,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         Err(ref refusal @ Refusal::Ended(reason)) => {
             let body = Writer::object()
                 .json("session", "null")
-                .text("reason", reason.as_str())
+                .text("reason", reason.seen_as())
                 .finish();
             OwnResponse {
                 cookies: context.ended_cookies(refusal).await,

@@ -54,10 +54,11 @@ impl Edge {
     /// An object with `code`, which is `config_invalid`, and `message`.
     #[wasm_bindgen(constructor)]
     pub fn new(config: &str, tenant: Option<String>) -> Result<Self, JsValue> {
-        let mut config = Config::parse(config).map_err(|error| thrown::object(&error))?;
-        if let Some(name) = tenant {
-            config = config.with_tenant(name);
-        }
+        let config = Config::parse(config).and_then(|config| match tenant {
+            Some(name) => Ok(config.with_tenant(name)),
+            None => config.without_tenants(),
+        });
+        let config = config.map_err(|error| thrown::object(&error))?;
         Ok(Self {
             handler: Handler::new(config, Box::new(Platform)),
             bytes: Vec::new(),
@@ -217,7 +218,7 @@ impl Edge {
                 why,
             } => Writer::object()
                 .text("t", "ended")
-                .text("reason", reason.as_str())
+                .text("reason", reason.seen_as())
                 .text("sub", &subject)
                 .text("session", &session)
                 .text("by", &by)

@@ -44,7 +44,9 @@ pub(crate) async fn end_session_since(
     let Some(end) = write_end(task, session, reason, began).await else {
         return false;
     };
-    if !end.order.reason.calls_for_revocation() || !tokens::revoke(task, &end.latest).await {
+    let ended_for = end.order.reason;
+    let revokes = ended_for.calls_for_revocation() && !task.config().spares_grant(ended_for);
+    if !revokes || !tokens::revoke(task, &end.latest).await {
         return false;
     }
     if end.may_have_successor && reason == EndReason::LoggedOut {

@@ -4,9 +4,9 @@ use crate::base::clock::Millis;
 use crate::config::Limits;
 
 macro_rules! end_reasons {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, revokes: $revokes:literal, is_final: $is_final:literal;)+) => {
-        /// The reason for the end of a session. The build writes the package's type `EndReason` from the names, and its
-        /// list of [final](Self::is_final) reasons.
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $(seen_as: $seen_as:ident,)? revokes: $revokes:literal, is_final: $is_final:literal;)+) => {
+        /// The reason for the end of a session. The build writes the package's type `EndReason` from the names that pages
+        /// see, and its list of [final](Self::is_final) reasons.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum EndReason {
             $($(#[doc = $doc])+ $variant,)+
@@ -16,10 +16,19 @@ macro_rules! end_reasons {
             /// Every reason.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// Returns the name of the reason, as pages see it.
+            /// Returns the name of the reason, as records have it.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// Returns the name of the reason, as pages and the app's server see it.
+            #[must_use]
+            pub const fn seen_as(self) -> &'static str {
+                match self {
+                    $($(Self::$variant => Self::$seen_as.as_str(),)?)+
+                    _ => self.as_str(),
+                }
             }
 
             /// Returns true if the refresh token may still be valid and should be revoked.
@@ -59,6 +68,8 @@ impl EndReason {
 end_reasons! {
     /// `logout()` was called.
     LoggedOut = "logged_out", revokes: true, is_final: true;
+    /// `logout()` was called, and the configuration says `logout: 'forget'`.
+    Forgotten = "forgotten", seen_as: LoggedOut, revokes: false, is_final: true;
     /// The provider refused the refresh token, because the token was revoked or has expired, or because the
     /// provider's session ended. Over a token handler also: the provider sent a back-channel logout.
     ProviderEnded = "provider_ended", revokes: false, is_final: false;

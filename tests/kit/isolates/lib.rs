@@ -98,6 +98,8 @@ pub struct Setup {
     pub is_admin: bool,
     /// True if the provider cannot end sessions.
     pub is_without_back_channel: bool,
+    /// True if other sessions may have the grant of a session that ends.
+    pub forgets: bool,
     /// The largest difference between two isolates' clocks in milliseconds, at any time.
     pub spread: u64,
     /// True if the isolates have a monotonic clock. Otherwise the wall clock takes its place.
@@ -122,6 +124,7 @@ impl Default for Setup {
             has_time: true,
             is_admin: false,
             is_without_back_channel: false,
+            forgets: false,
             spread: 2000,
             is_steady: true,
         }
@@ -154,7 +157,7 @@ impl Setup {
             "client":{{"id":"web","auth":{{"method":"none"}}}},
             "cookie":{{"keys":[{keys}]}},
             "session":{{"idle":{},"absolute":{},"grace":{},"recheck":{},"storage":"{storage}","bind":{bind},"admin":{}}},
-            "backChannelLogout":{},
+            "backChannelLogout":{},"logout":"{}",
             "requestTimeout":{},"refreshTimeout":{},"clockTolerance":{},
             "routes":[{{"prefix":"/api/","upstream":"https://api.example.com/v1/"}}]}}"#,
             self.idle,
@@ -163,6 +166,7 @@ impl Setup {
             self.recheck,
             self.is_admin,
             !self.is_without_back_channel,
+            if self.forgets { "forget" } else { "revoke" },
             self.request_timeout,
             self.refresh_timeout,
             // Logins compare the provider's time, too.

@@ -909,7 +909,11 @@ impl World {
         let family = watch.families.get(&account.family).unwrap_or(&none);
         let presented = watch.visits.get(&id).and_then(|p| p.session.as_ref());
         let is_legitimate = match reason {
-            EndReason::LoggedOut | EndReason::Replaced if self.is_logged_out(sid) => true,
+            EndReason::LoggedOut | EndReason::Forgotten | EndReason::Replaced
+                if self.is_logged_out(sid) =>
+            {
+                true
+            }
             EndReason::LoggedOut | EndReason::Security if account.ordered.is_some() => true,
             EndReason::LoggedOut if account.keys.has_unproven_logout() => {
                 let why = format!("visit {id}: a logout without a proof ended the session");
@@ -995,7 +999,7 @@ impl World {
             ..
         } = event
         {
-            *self.watch.ends.entry(reason.as_str()).or_default() += 1;
+            *self.watch.ends.entry(reason.seen_as()).or_default() += 1;
             self.told_over(isolate, session, *reason);
             // A bound session that was never used may end by a second key. Nobody knows its user.
             let is_news = subject.is_empty() || self.watch.told_of.insert(session.clone());

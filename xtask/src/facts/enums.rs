@@ -178,6 +178,9 @@ fn collect(tokens: TokenStream, found: &mut Vec<Named>) -> Result<()> {
                     && equals.as_char() == '='
                     && let Ok(name) = text(name)
                     && !lines.is_empty()
+                    && !row_of(rest)
+                        .iter()
+                        .any(|token| matches!(token, TokenTree::Ident(word) if word == "seen_as"))
                 {
                     let advice = match rest.get(2..4) {
                         Some([TokenTree::Punct(_), TokenTree::Literal(advice)]) => {
@@ -200,12 +203,16 @@ fn collect(tokens: TokenStream, found: &mut Vec<Named>) -> Result<()> {
     Ok(())
 }
 
-/// Returns true if `name: true` is among the tokens before the next semicolon.
-fn has_flag(tokens: &[TokenTree], name: &str) -> bool {
+/// Returns the tokens before the next semicolon.
+fn row_of(tokens: &[TokenTree]) -> &[TokenTree] {
     let is_end =
         |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ';');
-    let row = tokens.split(is_end).next().unwrap_or_default();
-    row.windows(3).any(|three| {
+    tokens.split(is_end).next().unwrap_or_default()
+}
+
+/// Returns true if `name: true` is among the tokens before the next semicolon.
+fn has_flag(tokens: &[TokenTree], name: &str) -> bool {
+    row_of(tokens).windows(3).any(|three| {
         matches!(three, [TokenTree::Ident(flag), _, TokenTree::Ident(value)] if flag == name && value == "true")
     })
 }
@@ -254,6 +261,8 @@ mod tests {
                 // Not a description.
                 /// More.
                 Second = "second", revokes: true, is_final: false;
+                /// Pages see another name.
+                Hidden = "hidden", seen_as: Second, is_final: false;
                 /// Last.
                 Third = "third", is_final: true;
             }

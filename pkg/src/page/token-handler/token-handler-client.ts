@@ -105,7 +105,7 @@ export const connect = async (
       for (const name of Object.keys(unknown)) return refuseOption('logout', name)
       if (state.isClosed) return refuse('closed')
       const startedAt = state.session?.startedAt
-      const response = await requests.send('logout', USER, { method: 'POST' })
+      const response = await requests.send(provider ? 'logout?provider' : 'logout', USER, { method: 'POST' })
       const error = await errorIn(response)
       if (error) return rejectWith(refuse, error.code, error.message)
       if (!response.ok) {
