@@ -340,6 +340,7 @@ impl Life {
         let is_deploying = build_dice.roll(4) == 0;
         let seconds = dice.pick(&[10, 60, 60, 300, 300, 3600]);
         let provider = &mut world.provider;
+        provider.names_families = true;
         provider.lifetime = Duration::from_secs(seconds);
         provider.leeway = Duration::from_secs(dice.pick(&[0, 0, 2, 10, 60]));
         provider.rotates = dice.roll(10) != 0;
@@ -529,7 +530,7 @@ impl Life {
                 self.world.provider.withdraw_access_tokens();
             }
             82 => {
-                if let Some(family) = self.world.watch.family_in(self.world.home(page)) {
+                if let Some(family) = self.world.watch.sessions.told(self.world.home(page)) {
                     self.tally.fault("grant revoked");
                     self.tell("an administrator revokes the grant");
                     self.world.provider.revoke_family(family);

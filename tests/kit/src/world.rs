@@ -7,7 +7,7 @@
 //!
 //! The world's parts own their state: `workers`, `pages`, `calls`, `jobs` (pending operations), `storage` with its
 //! lock, `clock`, `provider` and `sockets`. `outputs` and `requests` handle the vault's output. `invariants` and
-//! `persisted` are the oracle, which checks the vault's behavior.
+//! `sessions` are the oracle, which checks the vault's behavior.
 
 pub mod api;
 mod calls;
@@ -22,10 +22,10 @@ mod lines;
 mod outputs;
 pub mod page;
 mod pages;
-pub mod persisted;
 mod plain;
 pub mod provider;
 mod requests;
+pub mod sessions;
 pub mod small;
 pub mod sockets;
 mod storage;
@@ -243,7 +243,7 @@ impl World {
             sockets: sockets::Sockets::default(),
             ledger: Ledger::default(),
             witness: Witness::default(),
-            watch: Watch::new(parsed.flow.limits, parsed.stores_sessions()),
+            watch: Watch::new(parsed.flow.limits),
             lines: lines::Lines::default(),
             checks_lines: true,
             events: Vec::new(),

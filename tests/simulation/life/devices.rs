@@ -255,7 +255,7 @@ impl Life {
     /// The network comes back after the device, and then changes once or twice. The pages report this, but sometimes late or
     /// never.
     fn wakes(&mut self) {
-        self.world.watch.woke();
+        self.world.watch.sessions.woke();
         let awake = self.now();
         let absent = self.dice.pick(&[0, 0, 300, 2 * SECOND, 8 * SECOND]);
         if absent > 0 {

@@ -97,7 +97,7 @@ impl Life {
     fn families(&self) -> Vec<Option<usize>> {
         let vaults = 0..self.workers.len();
         let watch = &self.world.watch;
-        vaults.map(|vault| watch.family_in(vault)).collect()
+        vaults.map(|vault| watch.sessions.told(vault)).collect()
     }
 
     /// Checks that a login in one vault soon reaches all vaults. A vault that holds the lock may first have to repeat a
@@ -204,7 +204,8 @@ impl Life {
     fn may_be_restored(&self, page: PortId) -> bool {
         let watch = &self.world.watch;
         watch
-            .family_in(self.world.home(page))
+            .sessions
+            .told(self.world.home(page))
             .is_some_and(|family| {
                 self.world.provider.honors(family) && !watch.has_asked_for_user(family)
             })

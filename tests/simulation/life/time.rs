@@ -107,7 +107,7 @@ impl Life {
         });
         let late = self.world.now.monotonic.saturating_sub(due);
         if late > Millis::from_secs(1) {
-            self.world.watch.woke();
+            self.world.watch.sessions.woke();
         }
         self.world.timer_of(vault, late);
     }

@@ -14,8 +14,8 @@ use rules::base::http::Outcome;
 use rules::config::Limits;
 
 use super::elapsed::Since;
-use super::persisted::PersistedSessions;
 use super::provider::Endpoint;
+use super::sessions::Sessions;
 use suspicion::Suspicion;
 use token_response::{Reading, is_about_proof, is_misconfiguration, read};
 pub use token_response::{in_words, is_refusal_of_target};
@@ -87,14 +87,11 @@ impl Issued {
     }
 }
 
-/// A session, as the oracle tracks it by the rules of the specification.
-#[derive(Clone, Copy)]
-struct Session {
-    family: usize,
-    started: Instant,
-    /// The start of the session by the provider's clock.
-    true_start: UnixMillis,
-    last_activity: Instant,
+/// A login whose code has been exchanged.
+struct Begun {
+    requested: Instant,
+    /// The time of the token request by the provider's clock.
+    true_time: UnixMillis,
     /// For a session without a refresh token: the time of the token request, and the token's lifetime.
     ends_with_token: Option<(Instant, Millis)>,
 }
@@ -143,10 +140,7 @@ struct Knowers {
 }
 
 pub struct Watch {
-    limits: Limits,
-    /// The oracle's view of persisted sessions. For vaults without persistence this is `None`, and `session`, `unseen`,
-    /// `justified` and `must_end` are used instead.
-    persisted: Option<PersistedSessions>,
+    pub sessions: Sessions,
     pub ends: Ends,
     /// Number of sessions that started.
     pub logins: u64,
@@ -167,21 +161,12 @@ pub struct Watch {
     reused: HashMap<usize, Loss>,
     /// Tokens that a vault must not use yet, because the store does not have the new refresh token.
     unpersisted: BTreeMap<usize, Vec<String>>,
-    /// Sessions of completed logins that no page was told about yet, by family.
-    begun: HashMap<usize, Session>,
-    /// The family of the login whose ID token was found valid during the current input.
-    adopting: Option<usize>,
-    session: Option<Session>,
-    /// A session that started while no page was connected.
-    unseen: Option<Session>,
+    /// By family.
+    begun: HashMap<usize, Begun>,
     /// Families whose refresh token is consumed and has no usable successor. Their sessions end with the access token.
     without_refresh_token: BTreeSet<usize>,
-    /// The reasons for which the session may end.
-    justified: BTreeSet<&'static str>,
     /// True if the provider has stated when a session ends.
     states_ends: bool,
-    /// The reason for which the session must end during the current input, if any.
-    must_end: Option<&'static str>,
     /// For each vault, a period during which the vault must not send a refresh: the family, the start and the duration.
     told_to_wait: BTreeMap<usize, (usize, Instant, Millis)>,
     needs_user: BTreeMap<usize, usize>,
@@ -210,10 +195,9 @@ struct Trouble {
 }
 
 impl Watch {
-    pub fn new(limits: Limits, keeps: bool) -> Self {
+    pub fn new(limits: Limits) -> Self {
         Self {
-            limits,
-            persisted: keeps.then(|| PersistedSessions::new(limits)),
+            sessions: Sessions::new(limits),
             ends: Ends::default(),
             logins: 0,
             tokens: HashMap::new(),
@@ -225,13 +209,8 @@ impl Watch {
             reused: HashMap::new(),
             unpersisted: BTreeMap::new(),
             begun: HashMap::new(),
-            adopting: None,
-            session: None,
-            unseen: None,
             without_refresh_token: BTreeSet::new(),
-            justified: BTreeSet::new(),
             states_ends: false,
-            must_end: None,
             told_to_wait: BTreeMap::new(),
             needs_user: BTreeMap::new(),
             asked_for_user: BTreeSet::new(),
@@ -260,14 +239,7 @@ impl Watch {
             }
         }
         self.hinder();
-        if let Some(persisted) = &mut self.persisted {
-            return persisted.killed(vault);
-        }
-        self.begun.clear();
-        (self.session, self.unseen, self.must_end) = (None, None, None);
-        self.justified.clear();
-        self.trouble = Trouble::default();
-        self.failures.clear();
+        self.sessions.killed(vault);
     }
 
     /// Records that a worker was killed while a response with the successor of this token may have been in flight.
@@ -288,7 +260,7 @@ impl Watch {
             }
         }
         self.hinder();
-        self.unlocked(vault);
+        self.sessions.unlocked(vault);
     }
 
     /// Records that something delayed the vault.
@@ -313,27 +285,6 @@ impl Watch {
         }
     }
 
-    /// Returns the family of the session that pages know, if vaults do not persist sessions.
-    pub fn family(&self) -> Option<usize> {
-        self.session.map(|session| session.family)
-    }
-
-    /// Returns the families of the sessions that pages know.
-    pub fn families(&self) -> BTreeSet<usize> {
-        match &self.persisted {
-            Some(persisted) => persisted.families(),
-            None => self.family().into_iter().collect(),
-        }
-    }
-
-    /// Returns the family of the session that this vault's pages know, if any.
-    pub fn family_in(&self, vault: usize) -> Option<usize> {
-        match &self.persisted {
-            Some(persisted) => persisted.told(vault),
-            None => self.family(),
-        }
-    }
-
     /// Accepts sessions that end because the provider has stated their end.
     pub fn accept_stated_ends(&mut self) {
         self.states_ends = true;
@@ -347,18 +298,7 @@ impl Watch {
         let waits = |(_, since, wait): &mut (usize, Instant, Millis)| since.passed(now) < *wait;
         self.told_to_wait
             .retain(|who, told| *who != vault || waits(told));
-        if let Some(persisted) = &mut self.persisted {
-            return persisted.before(vault, now, holds_lock);
-        }
-        let reason = self.session.and_then(|session| self.limit(&session, now));
-        self.require_end(reason);
-        // If both limits are reached, each of them is a valid reason.
-        let is_idle = |session: Session| session.last_activity.passed(now) >= self.limits.idle;
-        if self.session.is_some_and(is_idle) {
-            self.justified.insert("idle");
-        }
-        let unseen = self.unseen.and_then(|session| self.limit(&session, now));
-        self.justified.extend(unseen);
+        self.sessions.before(vault, now, holds_lock);
     }
 
     /// Checks the vault after it has handled an input. `has_pages` is true if a page is connected. `next_tick` is the
@@ -371,111 +311,20 @@ impl Watch {
         next_tick: Option<Millis>,
         is_tick: bool,
     ) {
-        self.adopting = None;
+        let sessions = &self.sessions;
         if has_pages {
             self.check_suspicion(vault);
-        } else if let Some(persisted) = &self.persisted {
+        } else if sessions.uses_store(vault) {
             // The session may end in this vault and come back through the store without a message to a page.
             let known = self.suspicions.get_mut(&vault);
             known.into_iter().for_each(|known| known.may_be_over = true);
             // The session ends in this vault at the idle limit, and comes back if another vault later stores activity.
             // After that, this vault may no longer know that the provider required the user.
             self.needs_user
-                .retain(|who, family| *who != vault || !persisted.may_be_idle(vault, *family, now));
+                .retain(|who, family| *who != vault || !sessions.may_be_idle(vault, *family, now));
         }
-        if let Some(persisted) = &mut self.persisted {
-            return persisted.after(vault, now, has_pages, next_tick, is_tick);
-        }
-        let must_end = self.must_end.take();
-        let Some(session) = self.session.filter(|_| has_pages) else {
-            return;
-        };
-        if let Some(reason) = must_end {
-            let is_limit = !matches!(reason, "provider_ended" | "security" | "logged_out");
-            let invariant = if is_limit {
-                Invariant::Limits
-            } else {
-                Invariant::DefiniteVerdict
-            };
-            invariant.is_broken(format!("{reason}, and the session continues"));
-        }
-        let end = now.monotonic + self.until_limit(&session, now);
-        let is_timed = next_tick.is_some_and(|tick| tick <= end);
-        Invariant::Limits.holds_if(is_timed, || {
-            "no timer is set for the end of the session".to_owned()
-        });
-    }
-
-    fn require_end(&mut self, reason: Option<&'static str>) {
-        self.justified.extend(reason);
-        self.must_end = self.must_end.or(reason);
-    }
-
-    fn limit(&self, session: &Session, now: &Instant) -> Option<&'static str> {
-        let is_over = |since: &Instant, limit: Millis| since.passed(now) >= limit;
-        if is_over(&session.started, self.limits.absolute) {
-            Some("absolute")
-        } else if is_over(&session.last_activity, self.limits.idle) {
-            Some("idle")
-        } else {
-            let (requested, lifetime) = session.ends_with_token?;
-            is_over(&requested, lifetime).then_some("expired")
-        }
-    }
-
-    fn until_limit(&self, session: &Session, now: &Instant) -> Millis {
-        let left = |since: &Instant, limit: Millis| limit.saturating_sub(since.passed(now));
-        let absolute = left(&session.started, self.limits.absolute);
-        let idle = left(&session.last_activity, self.limits.idle);
-        let token = session.ends_with_token;
-        let token = token.map_or(Millis::MAX, |(requested, life)| left(&requested, life));
-        absolute.min(idle).min(token)
-    }
-
-    /// Records that a page made a request that counts as user activity.
-    pub fn touched(&mut self, vault: usize, now: &Instant) {
-        if let Some(persisted) = &mut self.persisted {
-            return persisted.touched(vault, now);
-        }
-        for session in [&mut self.session, &mut self.unseen].into_iter().flatten() {
-            session.last_activity = *now;
-        }
-    }
-
-    /// Records that an upload is in flight, which is activity from time to time.
-    pub fn uploads(&mut self, vault: usize, now: &Instant) {
-        let interval = Millis(self.limits.idle.0 / 10).min(Millis::from_secs(60));
-        if let Some(persisted) = &mut self.persisted {
-            return persisted.uploads(vault, now, interval);
-        }
-        let is_due = |session: Session| session.last_activity.passed(now) >= interval;
-        if self.must_end.is_none() && self.session.is_some_and(is_due) {
-            self.touched(vault, now);
-        }
-    }
-
-    /// Records that the store was cleared or damaged, and the tombstones of ended sessions are lost.
-    pub fn forget_ends(&mut self) {
-        self.persisted
-            .iter_mut()
-            .for_each(PersistedSessions::forget_ends);
-    }
-
-    /// Records that a page logs out. If `is_greeted` is false, the vault has not responded to the page's `hello` yet.
-    pub fn logs_out(&mut self, vault: usize, is_greeted: bool, time: u64) {
-        if let Some(persisted) = &mut self.persisted {
-            return persisted.logs_out(vault, is_greeted, time);
-        }
-        if is_greeted {
-            self.require_end(Some("logged_out"));
-        }
-    }
-
-    /// Records that a vault is told of a logout in another vault.
-    pub fn may_log_out(&mut self, vault: usize) {
-        if let Some(persisted) = &mut self.persisted {
-            persisted.may_log_out(vault);
-        }
+        self.sessions
+            .after(vault, now, has_pages, next_tick, is_tick);
     }
 
     /// Records that the response of the token endpoint to a request sent at `requested` is about to reach the vault.
@@ -505,15 +354,12 @@ impl Watch {
             ) => {
                 self.learn(vault, access_token, requested, lifetime);
                 let has_refresh_token = refresh_token.is_some();
-                let session = family.map(|family| Session {
-                    family,
-                    started: *requested,
-                    true_start: true_time,
-                    last_activity: *requested,
+                let begun = Begun {
+                    requested: *requested,
+                    true_time,
                     ends_with_token: (!has_refresh_token).then_some((*requested, lifetime)),
-                });
-                self.begun
-                    .extend(session.map(|session| (session.family, session)));
+                };
+                self.begun.extend(family.map(|family| (family, begun)));
             }
             (Endpoint::Refresh, reading @ (Reading::Tokens { .. } | Reading::Rotated(_))) => {
                 let mut unpersisted = Vec::new();
@@ -589,13 +435,6 @@ impl Watch {
         );
     }
 
-    /// Records that the vault needed the key to which a session's tokens are bound, and the key is gone.
-    pub fn key_lost(&mut self, vault: usize, family: usize) {
-        if let Some(persisted) = &mut self.persisted {
-            persisted.verdict(vault, family, "storage_lost");
-        }
-    }
-
     /// Records a failed refresh, and derives the expected outcome from the provider's response.
     fn failed(
         &mut self,
@@ -608,15 +447,7 @@ impl Watch {
             Reading::Refused(code) => match code.as_str() {
                 "invalid_grant" => {
                     self.dies(sent, vault);
-                    if let Some(persisted) = &mut self.persisted {
-                        return persisted.verdict(vault, family, "provider_ended");
-                    }
-                    if self.unseen.is_some_and(|session| session.family == family) {
-                        self.justified.insert("provider_ended");
-                    }
-                    if self.family() == Some(family) {
-                        self.require_end(Some("provider_ended"));
-                    }
+                    self.sessions.verdict(vault, family, "provider_ended");
                 }
                 "interaction_required" | "login_required" | "consent_required" | "mfa_required" => {
                     self.needs_user.insert(vault, family);
@@ -647,44 +478,19 @@ impl Watch {
 
     /// Records that the signature of an ID token was checked.
     pub fn verified(&mut self, vault: usize, facts: &IdTokenFacts, valid: bool, now: &Instant) {
+        let family = facts.family;
         if !valid {
             return;
         }
-        if let Some(persisted) = &mut self.persisted {
-            if facts.is_login
-                && let Some(begun) = self.begun.get(&facts.family)
-            {
-                let times = (&begun.started, now);
-                let family = facts.family;
-                let time = begun.true_start;
-                persisted.begins(vault, family, times, begun.ends_with_token, time);
-            } else if facts.is_of_another_user {
-                persisted.verdict(vault, facts.family, "security");
-            }
-            return;
-        }
-        if facts.is_login {
-            self.adopting = Some(facts.family);
-            if let Some(begun) = self.begun.get_mut(&facts.family) {
-                begun.last_activity = *now;
-            }
+        if facts.is_login
+            && let Some(begun) = self.begun.get(&family)
+        {
+            let times = (&begun.requested, now);
+            let ends = begun.ends_with_token;
+            self.sessions
+                .begins(vault, family, times, ends, begun.true_time);
         } else if facts.is_of_another_user {
-            if self.unseen.is_some_and(|s| s.family == facts.family) {
-                self.justified.insert("security");
-            }
-            if self.family() == Some(facts.family) {
-                self.require_end(Some("security"));
-            }
-        }
-    }
-
-    /// Records that no page was told of the session that may have started. The next page will be told.
-    pub fn nobody_told(&mut self) {
-        if self.persisted.is_some() {
-            return;
-        }
-        if let Some(family) = self.adopting {
-            self.unseen = self.begun.get(&family).copied().or(self.unseen);
+            self.sessions.verdict(vault, family, "security");
         }
     }
 
@@ -711,13 +517,11 @@ impl Watch {
             self.dead.entry(sent.to_owned()).or_default().store = true;
             return;
         }
-        if self.persisted.is_some() {
-            // Other vaults do not know a refresh token that was never stored. JSON escapes what follows the first space.
-            let token = sent.split(' ').next().unwrap_or_default();
-            let was_stored = self.stored_states.iter().any(|state| state.contains(token));
-            let may_send = has_lock || !was_stored;
-            Invariant::UnderLock.holds_if(may_send, || what.clone());
-        }
+        // Other vaults do not know a refresh token that was never stored. JSON escapes what follows the first space.
+        let token = sent.split(' ').next().unwrap_or_default();
+        let was_stored = self.stored_states.iter().any(|state| state.contains(token));
+        let may_send = has_lock || !was_stored;
+        Invariant::UnderLock.holds_if(may_send, || what.clone());
         Invariant::PersistedFirst.holds_if(self.may_use(vault, sent), || what.clone());
         let needs_user = self.needs_user.get(&vault).copied();
         Invariant::ProviderHeeded.holds_if(needs_user != family || family.is_none(), || {
@@ -752,86 +556,47 @@ impl Watch {
         Invariant::ExpiredToken.holds_if(age < issued.lifetime, || {
             format!("it is {} ms old and lives {} ms", age.0, issued.lifetime.0)
         });
-        if let (Some(persisted), Some(family)) = (&mut self.persisted, family) {
-            persisted.call(vault, family, now);
+        if let Some(family) = family {
+            self.sessions.call(vault, family, now);
         }
     }
 
     /// Records that a page is told of a session that started at `started_at`, by the wall clock. `name` is the number of
     /// the session's family, if the provider names families.
     pub fn told_session(&mut self, vault: usize, started_at: u64, name: Option<&str>) {
-        if let Some(persisted) = &mut self.persisted {
-            let family = name.map_or_else(
-                || persisted.family_since(vault, started_at),
-                |name| name.parse().ok(),
-            );
-            let Some(family) = family else {
-                Invariant::ValidatedLogin
-                    .is_broken("a session appears that the vault cannot know".to_owned());
-            };
-            self.logins += u64::from(persisted.told_session(vault, family));
-            return;
+        let sessions = &mut self.sessions;
+        let family = name.map_or_else(
+            || sessions.family_since(vault, started_at),
+            |name| name.parse().ok(),
+        );
+        let Some(family) = family else {
+            Invariant::ValidatedLogin
+                .is_broken("a session appears that the vault cannot know".to_owned());
+        };
+        let former = sessions.told(vault);
+        if sessions.told_session(vault, family) {
+            self.replaced.extend(former);
+            self.logins += 1;
+            self.trouble = Trouble::default();
         }
-        if let Some(family) = self.adopting
-            && self.family() != Some(family)
-            && let Some(begun) = self.begun.remove(&family)
-        {
-            return self.adopt(begun);
-        }
-        if let Some(unseen) = self.unseen
-            && unseen.started.wall == started_at
-        {
-            return self.adopt(unseen);
-        }
-        let is_known = self.session.is_some_and(|s| s.started.wall == started_at);
-        Invariant::ValidatedLogin
-            .holds_if(is_known, || "a session appears without a login".to_owned());
-    }
-
-    fn adopt(&mut self, session: Session) {
-        self.replaced.extend(self.family());
-        self.session = Some(session);
-        self.logins += 1;
-        self.unseen = None;
-        self.justified.clear();
-        self.must_end = None;
-        self.told_to_wait.clear();
-        self.needs_user.clear();
-        self.suspicions.clear();
-        self.trouble = Trouble::default();
     }
 
     /// Records that a page is told that it has no session.
     pub fn told_no_session(&mut self, vault: usize, reason: Option<&str>) {
         let reason = reason.unwrap_or("no reason");
-        let family = self.family_in(vault);
+        let family = self.sessions.told(vault);
         let has_no_successor = family.is_some_and(|f| self.without_refresh_token.contains(&f));
         let is_stated =
             self.states_ends && reason == STATED_END || has_no_successor && reason == "expired";
-        if let Some(persisted) = &mut self.persisted {
-            // The vault has also forgotten the session's waiting times. The session may continue in another vault and
-            // come back through the store.
-            self.told_to_wait.remove(&vault);
-            self.needs_user.remove(&vault);
-            self.suspicions.remove(&vault);
-            self.told_to_interact.remove(&vault);
-            if let Some(family) = persisted.told_none(vault, reason, is_stated) {
-                self.count_end(family, reason);
-            }
-            return;
+        // The vault has also forgotten the session's waiting times. The session may continue in another vault and come
+        // back through the store.
+        self.told_to_wait.remove(&vault);
+        self.needs_user.remove(&vault);
+        self.suspicions.remove(&vault);
+        self.told_to_interact.remove(&vault);
+        if let Some(family) = self.sessions.told_none(vault, reason, is_stated) {
+            self.count_end(family, reason);
         }
-        // The session may have ended before any page was told of it.
-        self.unseen = None;
-        self.suspicions.clear();
-        self.told_to_interact.clear();
-        let Some(session) = self.session.take() else {
-            return;
-        };
-        Invariant::DefiniteVerdict.holds_if(is_stated || self.justified.contains(reason), || {
-            format!("it ended for {reason} without one")
-        });
-        self.count_end(session.family, reason);
-        self.justified.clear();
     }
 
     fn count_end(&mut self, family: usize, reason: &str) {

@@ -8,8 +8,8 @@ use super::api::API;
 use super::elapsed::Since;
 use super::invariants::{Invariant, in_words};
 use super::page::Request;
-use super::persisted::Record;
 use super::provider::{Endpoint, form_of};
+use super::sessions::Record;
 use super::storage::Written;
 use super::{Event, JobId, Kind, PROBE, PROMPT, REFRESH, World, api, dpop};
 use rules::Secret;
@@ -444,7 +444,7 @@ impl World {
                 let sent = form_of(&request).remove("refresh_token");
                 let family = sent.and_then(|token| self.provider.family_of(&token));
                 if let (Outcome::KeyLost, Some(family)) = (&outcome, family) {
-                    self.watch.key_lost(vault, family);
+                    self.watch.sessions.verdict(vault, family, "storage_lost");
                 }
                 if kind == PROBE && is_after_refresh {
                     let now = self.time_of(vault);
@@ -457,7 +457,7 @@ impl World {
                 self.replied(&request, &outcome, (asked_at, true_time));
                 // A vault that has lost the lock adopts its tokens before they are stored.
                 if kind == REFRESH
-                    && self.config.parsed.stores_sessions()
+                    && self.watch.sessions.uses_store(vault)
                     && !self.is_lock_held_by(vault)
                 {
                     self.watch.adopted(vault);
@@ -473,7 +473,7 @@ impl World {
             Task::Store(op, key, value, pair) => {
                 let ok = self.store.put_with(key.clone(), value, pair);
                 if let Some(sid) = key.strip_prefix("ended ").filter(|_| ok) {
-                    self.watch.marked(sid);
+                    self.watch.sessions.marked(sid);
                 }
                 self.input(Input::Stored { op, ok });
             }
@@ -485,7 +485,7 @@ impl World {
                 }
                 if key.starts_with("ended ") {
                     let now = self.time_of(vault);
-                    self.watch.mark_read(vault, op, &taken, &now);
+                    self.watch.sessions.mark_read(vault, op, &taken, &now);
                 }
                 self.input(Input::Taken { op, taken });
             }
@@ -513,7 +513,7 @@ impl World {
                 };
                 let ok = written == Written::Stored;
                 self.watch.persisted(vault, ok);
-                self.watch.wrote(vault, self.jobs.last);
+                self.watch.sessions.wrote(vault, self.jobs.last);
                 self.input(match written {
                     Written::Overtaken => Input::Overtaken { op },
                     _ => Input::Stored { op, ok },
@@ -543,14 +543,14 @@ impl World {
                 let is_read = |job: &&Job| job.vault == vault && job.kind == Kind::Load;
                 let read = self.jobs.pending.iter().rfind(is_read).map(|job| job.id);
                 if self.lock.holder == Some(vault) {
-                    self.watch.locked(vault, last_job, read);
+                    self.watch.sessions.locked(vault, last_job, read);
                 }
             }
             Task::LockLost => self.learns_of_loss(vault),
             Task::Changed => self.input(Input::Changed),
             Task::Hinted(hint) => {
                 if hint.news != News::SignedIn {
-                    self.watch.may_log_out(vault);
+                    self.watch.sessions.may_log_out(vault);
                 }
                 self.input(Input::Hinted(hint));
             }
@@ -558,7 +558,7 @@ impl World {
                 let authorization = request.authorization.expose();
                 let (_, token) = authorization.split_once(' ').unwrap();
                 if let Some(family) = self.provider.family_of_access(token) {
-                    self.watch.key_lost(vault, family);
+                    self.watch.sessions.verdict(vault, family, "storage_lost");
                 }
                 self.input(Input::CallUnsigned { call });
             }

@@ -36,13 +36,15 @@ impl World {
         self.watch.before(turn, &now, holds_lock);
         self.see_line(&input);
         if self.has_upload(turn) {
-            self.watch.uploads(turn, &now);
+            self.watch.sessions.uploads(turn, &now);
         }
         if let Input::Message { port, text, .. } = &input
             && text.contains(r#""t":"logout""#)
         {
             let is_greeted = self.pages.greeted.contains(port);
-            self.watch.logs_out(turn, is_greeted, self.true_time);
+            self.watch
+                .sessions
+                .logs_out(turn, is_greeted, self.true_time);
         }
         let is_active = matches!(&input, Input::Message { port, text, .. }
             if text.contains(r#""t":"active""#) && self.pages.greeted.contains(port));
@@ -56,10 +58,7 @@ impl World {
         let is_admitted = |world: &mut Self, call| world.is_admitted(call);
         let touching = self.calls.touching.take();
         if is_active || touching.is_some_and(|call| is_admitted(self, call)) {
-            self.watch.touched(turn, &now);
-        }
-        if self.pages.greeted.is_empty() {
-            self.watch.nobody_told();
+            self.watch.sessions.touched(turn, &now);
         }
         let is_here = |port: &&PortId| self.pages.homes[port] == turn;
         let here = self.pages.greeted.iter().filter(is_here);
@@ -79,7 +78,7 @@ impl World {
 
     /// Returns true if this vault waits for the response to an upload of its session.
     fn has_upload(&self, vault: usize) -> bool {
-        let family = self.watch.family_in(vault);
+        let family = self.watch.sessions.told(vault);
         self.jobs.pending.iter().any(|job| {
             let Task::Call(call, ..) = &job.task else {
                 return false;
@@ -135,7 +134,7 @@ impl World {
             }
             Output::Take { op, key } => {
                 if key.starts_with("ended ") {
-                    self.watch.asks_for_mark(self.workers.turn, op);
+                    self.watch.sessions.asks_for_mark(self.workers.turn, op);
                 }
                 self.job(Kind::Take, Task::Take(op, key));
             }
@@ -161,6 +160,7 @@ impl World {
                 expires_at,
             } => self.persist(op, state, key_pair, expires_at),
             Output::Load { op, is_locked } => {
+                self.watch.sessions.reads(self.workers.turn);
                 let early = self.reads_early.then(|| self.read());
                 self.job(Kind::Load, Task::Load(op, early, is_locked));
             }
@@ -291,19 +291,19 @@ impl World {
                 Task::Persist(_, Some(state), key, known)
                     if self.jobs.landing_late.contains(&job.id) =>
                 {
-                    self.watch.wrote(turn, self.jobs.last);
+                    self.watch.sessions.wrote(turn, self.jobs.last);
                     self.story(|_| "the canceled write reaches the store all the same".to_owned());
                     self.write(turn, state, key, &known);
                 }
                 Task::Persist(_, Some(state), ..) => {
-                    self.watch.wrote(turn, self.jobs.last);
+                    self.watch.sessions.wrote(turn, self.jobs.last);
                     self.watch.written(turn, state.expose(), false);
                 }
                 Task::Persist(_, None, ..) => self.watch.persisted(turn, false),
                 Task::Take(op, key) if key.starts_with("ended ") => {
                     let now = self.time_of(turn);
                     let taken = Taken::Unavailable;
-                    self.watch.mark_read(turn, op, &taken, &now);
+                    self.watch.sessions.mark_read(turn, op, &taken, &now);
                 }
                 Task::Load(..) => {
                     let now = self.time_of(turn);

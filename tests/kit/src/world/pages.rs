@@ -160,7 +160,7 @@ impl World {
         match type_of(members) {
             "login" => self.ledger.waits_for_user(request),
             "logout" => {
-                let family = self.watch.family_in(self.pages.homes[&request.port]);
+                let family = self.watch.sessions.told(self.pages.homes[&request.port]);
                 self.calls.logouts.insert(request, family);
             }
             _ => {}
@@ -183,7 +183,7 @@ impl World {
             has(r#""t":"fetch""#) && !has(r#""background":true"#) && !has(r#""media":true"#);
         self.calls.touching = is_activity.then_some(request);
         if is_activity && !members.contains(r#""method":"GET""#) {
-            let family = self.watch.family_in(self.pages.homes[&request.port]);
+            let family = self.watch.sessions.told(self.pages.homes[&request.port]);
             self.calls.uploads.insert(request, family);
         }
         self.calls.requests.insert(self.calls.last.next(), request);

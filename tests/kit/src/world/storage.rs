@@ -137,7 +137,7 @@ impl World {
             "the lock is released by its holder"
         );
         self.lock.holder = None;
-        self.watch.unlocked(turn);
+        self.watch.sessions.unlocked(turn);
     }
 
     /// Lets a vault know that another vault has taken the lock over, unless the vault has released the lock since.
@@ -208,7 +208,7 @@ impl World {
     pub(super) fn read(&self) -> Read {
         Read {
             loaded: self.store.session(),
-            record: self.watch.stored_record(),
+            record: self.watch.sessions.record(),
             version: self.store.session_version(),
         }
     }
@@ -258,12 +258,12 @@ impl World {
     /// Clears the site's data, including the tombstones of ended sessions.
     pub fn clear_site_data(&mut self) {
         self.store.clear();
-        self.watch.forget_ends();
+        self.watch.sessions.forget_ends();
     }
 
     /// Makes the stored session unreadable. The oracle then no longer relies on the tombstones of ended sessions.
     pub fn damage_store(&mut self) {
         self.store.is_damaged = true;
-        self.watch.forget_ends();
+        self.watch.sessions.forget_ends();
     }
 }

@@ -141,7 +141,7 @@ impl World {
 
     /// Delivers a hint that must end the vault's session.
     pub fn hint_of_logout(&mut self, vault: usize, hint: Hint) {
-        self.watch.logs_out(vault, true, self.true_time);
+        self.watch.sessions.logs_out(vault, true, self.true_time);
         self.hint(vault, hint);
     }
 }

@@ -34,7 +34,7 @@ impl Watch {
     /// nothing about the vault's current session.
     pub(super) fn is_of_former_session(&self, vault: usize, family: Option<usize>) -> bool {
         let known = self.suspicions.get(&vault).map(|known| known.family);
-        known.is_some() && known != family && known == self.family_in(vault)
+        known.is_some() && known != family && known == self.sessions.told(vault)
     }
 
     /// Updates the suspicion after a failed refresh: CORS may hide a rejection, or the rejection may have no reason.
@@ -111,7 +111,7 @@ impl Watch {
 
     /// Expects that pages are asked for the user, because an API refuses a token that cannot be renewed.
     pub fn expect_request_for_user(&mut self) {
-        self.asked_for_user.extend(self.family());
+        self.asked_for_user.extend(self.sessions.families());
     }
 
     /// Records that another server responded at an endpoint that the provider has left. If the vault cannot find out that
@@ -132,7 +132,7 @@ impl Watch {
         if self.has_moved {
             return;
         }
-        let Some(family) = self.family_in(vault) else {
+        let Some(family) = self.sessions.told(vault) else {
             return;
         };
         let is_told = self.told_to_interact.contains(&vault);

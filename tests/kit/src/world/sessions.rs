@@ -1,8 +1,8 @@
-//! Invariants of persisted sessions, for all vaults that share one store.
+//! Invariants of sessions, for vaults that share one store and for vaults without a store.
 //!
 //! The oracle follows the rules of `docs/sessions.md`. It tracks what each vault can know from the provider, from the
 //! vault's own pages, and from reads of the store. Each vault's worker has its own clock, which starts with the worker,
-//! so ages are counted by that clock.
+//! so ages are counted by that clock. The limits of a session that was never in the store are exact.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -94,7 +94,11 @@ struct Reading {
 
 #[derive(Default)]
 struct Seen {
+    /// True if the vault reads and writes the store.
+    uses_store: bool,
     told: Option<usize>,
+    /// The session of the login whose ID token was found valid during the current input.
+    begins: Option<usize>,
     holdings: HashMap<usize, Holding>,
     /// The time of the last response from the store.
     looked_at: Option<Instant>,
@@ -124,7 +128,7 @@ struct Seen {
     ends_read: HashSet<usize>,
 }
 
-pub struct PersistedSessions {
+pub struct Sessions {
     limits: Limits,
     vaults: BTreeMap<usize, Seen>,
     stored: Option<Record>,
@@ -180,9 +184,22 @@ impl Holding {
             ends_with_token: None,
         }
     }
+
+    /// Returns the limits that the session may have reached.
+    fn reached(&self, limits: &Limits, now: &Instant) -> impl Iterator<Item = &'static str> {
+        let token = self.ends_with_token.as_ref();
+        let is_expired = token.is_some_and(|(since, life)| since.longest(now) >= *life);
+        let limits = [
+            (self.active.longest(now) >= limits.idle, "idle"),
+            (self.started.longest(now) >= limits.absolute, "absolute"),
+            (is_expired, "expired"),
+        ];
+        let limits = limits.into_iter();
+        limits.filter_map(|(is_reached, name)| is_reached.then_some(name))
+    }
 }
 
-impl PersistedSessions {
+impl Sessions {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -208,17 +225,24 @@ impl PersistedSessions {
         self.vaults.get(&vault)?.told
     }
 
+    /// Returns true if a vault reads and writes the store.
+    pub fn uses_store(&self, vault: usize) -> bool {
+        self.vaults.get(&vault).is_some_and(|seen| seen.uses_store)
+    }
+
     /// Returns the families of the sessions that pages know.
     pub fn families(&self) -> BTreeSet<usize> {
         self.vaults.values().filter_map(|seen| seen.told).collect()
     }
 
-    /// Returns the family of the newest session that started at this time, by the wall clock, as far as a vault knows.
+    /// Returns the family of the session that started at this time, by the wall clock, as far as a vault knows. If there
+    /// are several, this is the one that began during the current input, or the one that pages know, or the newest.
     pub fn family_since(&self, vault: usize, started_at: UnixMillis) -> Option<usize> {
-        let holdings = self.vaults.get(&vault)?.holdings.iter();
+        let seen = self.vaults.get(&vault)?;
         let began = |holding: &Holding| holding.started.0.iter().any(|at| at.wall == started_at);
-        let families = holdings.filter_map(|(family, holding)| began(holding).then_some(*family));
-        families.max()
+        let is_it = |family: &usize| seen.holdings.get(family).is_some_and(began);
+        let likely = seen.begins.into_iter().chain(seen.told).find(is_it);
+        likely.or_else(|| seen.holdings.keys().copied().filter(is_it).max())
     }
 
     pub fn record(&self) -> Option<Record> {
@@ -243,6 +267,12 @@ impl PersistedSessions {
     pub fn before(&mut self, vault: usize, now: &Instant, holds_lock: bool) {
         let limits = self.limits;
         let seen = self.seen(vault);
+        if !seen.uses_store {
+            // The next page is told of a session that has ended unseen, or of its end.
+            let holdings = seen.holdings.values();
+            let reached = holdings.flat_map(|holding| holding.reached(&limits, now));
+            seen.justified.extend(reached);
+        }
         let Some(holding) = seen.told.and_then(|family| seen.holdings.get(&family)) else {
             return;
         };
@@ -268,6 +298,8 @@ impl PersistedSessions {
         }
         if is_absolute {
             seen.must_end = seen.must_end.or(Some("absolute"));
+        } else if is_idle && !is_shared {
+            seen.must_end = seen.must_end.or(Some("idle"));
         } else if is_expired {
             seen.justified.insert("expired");
             // If another limit may be reached too, the session may end for that reason instead.
@@ -293,16 +325,25 @@ impl PersistedSessions {
         let limits = self.limits;
         let seen = self.seen(vault);
         let must_end = seen.must_end.take();
+        seen.begins = None;
         if !has_pages {
-            // The next page that connects is told of the session that the vault has at that time.
-            (seen.told, seen.idle_since) = (None, None);
+            if seen.uses_store {
+                // The next page that connects is told of the session that the vault has at that time.
+                (seen.told, seen.idle_since) = (None, None);
+            }
+            return;
         }
-        let Some(family) = seen.told else {
+        let told = seen.told;
+        if !seen.uses_store {
+            // No page is told of the session of a login that has failed, or of a session that has ended unseen.
+            seen.holdings.retain(|family, _| Some(*family) == told);
+        }
+        let Some(family) = told else {
             return;
         };
         if let Some(reason) = must_end {
             let invariant = match reason {
-                "absolute" | "expired" => Invariant::Limits,
+                "idle" | "absolute" | "expired" => Invariant::Limits,
                 _ => Invariant::DefiniteVerdict,
             };
             invariant.is_broken(format!("{reason}, and the session continues"));
@@ -320,8 +361,17 @@ impl PersistedSessions {
         let holding = &seen.holdings[&family];
         let left = |passed: Millis, limit: Millis| limit.saturating_sub(passed);
         let absolute = left(holding.started.shortest(now), limits.absolute);
-        let end = absolute.min(left(holding.active.shortest(now), limits.idle));
-        let is_timed = next_tick.is_some_and(|tick| tick <= now.monotonic + end + LOOKS_WITHIN);
+        let token = holding.ends_with_token.as_ref();
+        let token = token.map_or(Millis::MAX, |(since, life)| {
+            left(since.shortest(now), *life)
+        });
+        let idle = left(holding.active.shortest(now), limits.idle);
+        let end = absolute.min(idle).min(token);
+        let read = match seen.shared.contains(&family) {
+            true => LOOKS_WITHIN,
+            false => Millis::ZERO,
+        };
+        let is_timed = next_tick.is_some_and(|tick| tick <= now.monotonic + end + read);
         Invariant::Limits.holds_if(is_timed, || {
             let (started, active) = (&holding.started.0, &holding.active.0);
             format!(
@@ -354,9 +404,10 @@ impl PersistedSessions {
         }
     }
 
-    /// Records that an upload is in flight, which is activity whenever `interval` has passed without activity.
-    pub fn uploads(&mut self, vault: usize, now: &Instant, interval: Millis) {
+    /// Records that an upload is in flight, which is activity from time to time.
+    pub fn uploads(&mut self, vault: usize, now: &Instant) {
         let idle = self.limits.idle;
+        let interval = Millis(idle.0 / 10).min(Millis::from_secs(60));
         let seen = self.seen(vault);
         let Some(holding) = seen.told.and_then(|family| seen.holdings.get_mut(&family)) else {
             return;
@@ -397,6 +448,9 @@ impl PersistedSessions {
         if seen.told == Some(family) {
             seen.justified.insert(reason);
             seen.must_end = seen.must_end.or(Some(reason));
+        } else if !seen.uses_store && seen.holdings.contains_key(&family) {
+            // No page knows the session yet.
+            seen.justified.insert(reason);
         }
     }
 
@@ -414,7 +468,14 @@ impl PersistedSessions {
             ends_with_token: ends_with_token.map(|(since, life)| (Moments(vec![since]), life)),
             ..Holding::begun(*requested, *now)
         };
-        self.seen(vault).holdings.insert(family, holding);
+        let seen = self.seen(vault);
+        seen.begins = Some(family);
+        seen.holdings.insert(family, holding);
+    }
+
+    /// Records that a vault asks to read the store.
+    pub fn reads(&mut self, vault: usize) {
+        self.seen(vault).uses_store = true;
     }
 
     /// Records that a vault asks to write `state`.
@@ -569,18 +630,9 @@ impl PersistedSessions {
         }
         // The limits of the vault's own session and of a session that replaces it are valid reasons for an end.
         let families = seen.told.into_iter().chain(read);
-        for holding in families.filter_map(|family| seen.holdings.get(&family)) {
-            let ends = holding.ends_with_token.as_ref();
-            if holding.active.longest(now) >= limits.idle {
-                seen.justified.insert("idle");
-            }
-            if holding.started.longest(now) >= limits.absolute {
-                seen.justified.insert("absolute");
-            }
-            if ends.is_some_and(|(since, life)| since.longest(now) >= *life) {
-                seen.justified.insert("expired");
-            }
-        }
+        let holdings = families.filter_map(|family| seen.holdings.get(&family));
+        let reached = holdings.flat_map(|holding| holding.reached(&limits, now));
+        seen.justified.extend(reached);
     }
 
     pub fn locked(&mut self, vault: usize, last_job: JobId, read: Option<JobId>) {
@@ -681,7 +733,8 @@ impl PersistedSessions {
         let begun = &self.begun;
         let seen = self.vaults.entry(vault).or_default();
         let family = seen.told.take()?;
-        let was_logged_out = reason == "logged_out" && logouts >= begun.get(&family).copied();
+        let may_read_logout = seen.uses_store && logouts >= begun.get(&family).copied();
+        let was_logged_out = reason == "logged_out" && may_read_logout;
         let is_justified = was_logged_out || is_stated || seen.justified.contains(reason);
         let looked = || {
             let since = seen.looked_at.map(|at| at.monotonic);
