@@ -31,7 +31,7 @@ use rules::session::EndReason;
 
 const OPTIONS: &str = "authorizationParams backChannelLogout base claims client clockTolerance consent cookie dpop \
     guards idTokenSignedResponseAlg identity issuer logDescriptions loginParams logout metadata origin par postLogoutRedirectUri \
-    refreshTimeout requestTimeout routes scope session trustedAudiences unrequestedScopes userInfo";
+    refreshTimeout requestTimeout routes sameClaims scope session trustedAudiences unrequestedScopes userInfo";
 
 const AN_HOUR: Seconds = Seconds {
     least: 0,

@@ -20,7 +20,7 @@ use crate::io::{FlightId, Reply};
 use crate::isolate::Seldom;
 use crate::provider::documents;
 use crate::provider::tokens;
-use crate::provider::verification;
+use crate::provider::verification::{self, Mismatch};
 use crate::refresh::status::SessionResult;
 use crate::refusal::{RETRY_AFTER, Refusal};
 use crate::session::Session;
@@ -515,17 +515,32 @@ async fn accept_tokens(
     tokens: TokenSet,
     requested: u64,
 ) -> SessionResult {
-    let Ok(id_token) = verification::verify_refreshed(task, session, &tokens).await else {
-        let successor = Rc::new(session.renewed(tokens, requested));
-        task.fault_of(
-            Code::IdTokenInvalid,
-            &[msg!(
-                "a refresh brought the ID token of another user or issuer; the session was ended"
-            )],
-        );
-        lease::give_up(task);
-        end::end_session(task, &successor, EndReason::Security).await;
-        return Err(Refusal::Ended(EndReason::Security));
+    let id_token = match verification::verify_refreshed(task, session, &tokens).await {
+        Ok(id_token) => id_token,
+        Err(mismatch) => {
+            let (latest, reason, message) = match &mismatch {
+                Mismatch::OtherUser => (
+                    Rc::new(session.renewed(tokens, requested)),
+                    EndReason::Security,
+                    [
+                        msg!(
+                            "a refresh brought the ID token of another user or issuer; the session was ended"
+                        ),
+                        "",
+                    ],
+                ),
+                // The new tokens are not revoked: the grant may be that of another session, too.
+                Mismatch::OtherClaims(error) => (
+                    session.clone(),
+                    EndReason::ClaimsChanged,
+                    [error.message(), msg!("; the session was ended")],
+                ),
+            };
+            task.fault_of(Code::IdTokenInvalid, &message);
+            lease::give_up(task);
+            end::end_session(task, &latest, reason).await;
+            return Err(Refusal::Ended(reason));
+        }
     };
     let known = [&session.scope, " ", &task.config().flow.scope].concat();
     if let Some(exceeded) = tokens.scope_beyond(&known) {

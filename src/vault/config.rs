@@ -294,6 +294,33 @@ mod tests {
     }
 
     #[test]
+    fn claims_of_one_token_cannot_be_compared() {
+        for claim in [
+            "sub",
+            "iss",
+            "exp",
+            "iat",
+            "nbf",
+            "auth_time",
+            "updated_at",
+            "session_expiry",
+            "nonce",
+            "jti",
+            "at_hash",
+            "c_hash",
+            "s_hash",
+            "aud",
+            "azp",
+        ] {
+            let error = configured(&format!(r#"{{"sameClaims": ["{claim}"]}}"#)).unwrap_err();
+            assert!(error.message().starts_with("`sameClaims` is"), "{error}");
+        }
+        let config = configured(r#"{"sameClaims": ["org_id", "sid", "acr"]}"#).unwrap();
+        assert_eq!(config.flow.same_claims, ["org_id", "sid", "acr"]);
+        assert!(configured("{}").unwrap().flow.same_claims.is_empty());
+    }
+
+    #[test]
     fn longest_configuration_is_read() {
         let config = r#"{"issuer":"https://id.example.com","clientId":"a","redirectUri":"/","scope":"openid","apis":[]}"#;
         let longest = [config, &*" ".repeat(65_536 - config.len())].concat();
@@ -450,6 +477,22 @@ mod tests {
             (
                 r#"{"identity": "none", "claims": ["name"]}"#,
                 "`claims` is [\"name\"]: a login with `identity`",
+            ),
+            (
+                r#"{"scope": "a", "identity": {"from": "token_response", "sub": "id"}, "sameClaims": ["org_id"]}"#,
+                "`sameClaims` is [\"org_id\"]: a login with `identity`",
+            ),
+            (
+                r#"{"sameClaims": "org_id"}"#,
+                "it must be an array of claim names",
+            ),
+            (
+                r#"{"sameClaims": [7]}"#,
+                "it must be an array of claim names",
+            ),
+            (
+                r#"{"sameClaims": ["org_id", "sub"]}"#,
+                "are compared without it",
             ),
             (r#"{"identity": "sub"}"#, "it must be 'none'"),
             (r#"{"identity": {}}"#, "`identity.sub` is missing"),

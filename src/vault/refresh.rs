@@ -140,7 +140,7 @@ pub(super) enum RefreshStep {
     TargetRefused(TargetRefusal),
     /// The private DPoP key of the tokens is gone.
     KeyLost,
-    /// The provider has ended the grant, so the session ends.
+    /// The provider has ended the grant, or a claim has changed that must not, so the session ends.
     Ended(EndReason),
     /// The response contains the tokens of another user.
     OtherUser(Box<TokenSet>),
@@ -952,6 +952,11 @@ fn conclude(ctx: &mut Context, verification: Box<Verification>, valid: bool) -> 
         }
         (tokens, Err(Rejected::Invalid(error))) => without_id_token(ctx, tokens, requested, &error),
         (tokens, Err(Rejected::OtherUser(_))) => RefreshStep::OtherUser(tokens),
+        // The tokens are not revoked: the grant may be that of another tab's session, too.
+        (_, Err(Rejected::OtherClaims(error))) => {
+            ctx.trace("refresh_failed", Some(error.message()));
+            RefreshStep::Ended(EndReason::ClaimsChanged)
+        }
     }
 }
 

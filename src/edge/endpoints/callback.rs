@@ -311,7 +311,9 @@ async fn add_to_index(context: &RequestContext, session: Rc<Session>) {
 fn report(task: &Task, granted: &Granted) {
     for warning in &granted.warnings {
         match warning.code() {
-            Code::ScopeExceeded | Code::ScopeReduced => task.error_seldom(Seldom::Scopes, warning),
+            Code::ScopeExceeded | Code::ScopeReduced | Code::ClaimMissing => {
+                task.error_seldom(Seldom::Scopes, warning);
+            }
             _ => task.fault(warning),
         }
     }

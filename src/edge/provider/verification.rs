@@ -42,15 +42,20 @@ pub(crate) async fn verify_signature(
     matches!(task.perform(effect).await, Reply::Verified(true))
 }
 
-/// The ID token of a refresh belongs to another user or issuer than the ID token of the session.
-pub(crate) struct OtherUser;
+/// The reason for which the ID token of a refresh ends the session.
+pub(crate) enum Mismatch {
+    /// It belongs to another user or issuer than the ID token of the session.
+    OtherUser,
+    /// A claim has changed that must not.
+    OtherClaims(Error),
+}
 
 /// Verifies the ID token of a refresh. An absent or invalid ID token does not count as another user's (OIDC Core 12.2).
 pub(crate) async fn verify_refreshed(
     task: &Task,
     session: &Session,
     tokens: &TokenSet,
-) -> core::result::Result<Option<Identity>, OtherUser> {
+) -> core::result::Result<Option<Identity>, Mismatch> {
     let Some(original) = session.user().filter(|_| tokens.identity.is_some()) else {
         return Ok(None);
     };
@@ -62,7 +67,8 @@ pub(crate) async fn verify_refreshed(
             // A response without a usable access token changes nothing that pages see.
             Ok(tokens.has_access_token().then_some(user))
         }
-        Err(Rejected::OtherUser(_)) => Err(OtherUser),
+        Err(Rejected::OtherUser(_)) => Err(Mismatch::OtherUser),
+        Err(Rejected::OtherClaims(error)) => Err(Mismatch::OtherClaims(error)),
         Err(Rejected::Invalid(error)) => {
             task.fault(&error);
             Ok(None)

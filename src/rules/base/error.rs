@@ -138,6 +138,9 @@ codes! {
     /// warning: a login with `prompt: 'login'` or `maxAge` brought the `auth_time` of the previous session. If `claims`
     /// names `auth_time`, pages can compare it.
     SignInNotRepeated = "sign_in_not_repeated", "Find out if the provider supports max_age and prompt=login (OIDC Core 3.1.2.1): some providers ignore one or both.";
+    /// A warning: the ID token of a login lacks claims that `sameClaims` names. Refreshes of this session are not compared
+    /// by these claims. Appears once on the page's console, or in the token handler's log.
+    ClaimMissing = "claim_missing", "Let the provider add the claim to ID tokens, also at a refresh, or sign in with the parameter or scope that it needs for the claim.";
     /// The profile address (`identity.url`), or with `userInfo` the provider's UserInfo endpoint, did not say who the user
     /// is, or named another user than the ID token. The message says why.
     ProfileFailed = "profile_failed", "Check the address and the member that the message names, and that the server accepts the token, and the app's origin (CORS).";

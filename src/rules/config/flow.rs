@@ -63,6 +63,8 @@ pub struct Flow {
     pub id_token_alg: Option<Algorithm>,
     /// The audiences that an ID token without `azp` may have in addition to this client (OIDC Core 3.1.3.7).
     pub trusted_audiences: Vec<String>,
+    /// The claims of ID tokens whose values must not change at a refresh.
+    pub same_claims: Vec<String>,
     /// True if the `UserInfo` endpoint is asked for claims after each login (OIDC Core 5.3).
     pub asks_user_info: bool,
     /// True if tokens must be sender-constrained by a key (RFC 9449).
@@ -112,6 +114,7 @@ impl Flow {
             identity,
             id_token_alg: identity::id_token_alg(options),
             trusted_audiences: identity::trusted_audiences(options),
+            same_claims: identity::same_claims(options),
             asks_user_info: identity::asks_user_info(options),
             uses_dpop: options.boolean("dpop"),
             metadata_members: None,

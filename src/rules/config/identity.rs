@@ -32,6 +32,9 @@ const HIDDEN_CLAIMS: &[&str] = &[
     "id_token",
 ];
 
+/// Claims that `sameClaims` must not name: they belong to one token, are times, or have rules of their own.
+const OF_ONE_TOKEN: &str = "at_hash aud auth_time azp c_hash exp iat iss jti nbf nonce s_hash session_expiry sub updated_at";
+
 /// Returns the members that say who the user is, if the user has no ID token, and the claims that pages may see besides
 /// `sub`.
 pub(crate) fn read(options: &Options<'_>) -> (Option<Members>, Vec<String>) {
@@ -95,6 +98,23 @@ pub(crate) fn trusted_audiences(options: &Options<'_>) -> Vec<String> {
     const OPTION: &str = "trustedAudiences";
     refuse_with_identity(options, OPTION);
     options.strings(OPTION, "", msg!("it must be an array of strings"))
+}
+
+/// Returns the claims whose values must not change at a refresh.
+pub(crate) fn same_claims(options: &Options<'_>) -> Vec<String> {
+    const OPTION: &str = "sameClaims";
+    refuse_with_identity(options, OPTION);
+    let claims = options.strings(OPTION, "", msg!("it must be an array of claim names"));
+    if claims
+        .iter()
+        .any(|claim| strings::contains_word(OF_ONE_TOKEN, claim))
+    {
+        let why = msg!(
+            "`iss` and `sub` are compared without it, and times, hashes, identifiers of a token and audiences may change"
+        );
+        options.refuse(OPTION, why);
+    }
+    claims
 }
 
 /// Returns true if the `UserInfo` endpoint is asked for claims after each login.

@@ -19,7 +19,7 @@ use crate::login::authorization_request::{LoginParams, Pending};
 use crate::login::authorization_response::AuthorizationResponse;
 use crate::oauth::dpop;
 use crate::oauth::error_description;
-use crate::oauth::id_token::{Occasion, Unverified};
+use crate::oauth::id_token::{self, Occasion, Unverified};
 use crate::oauth::identity::Identity;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint::{self, TokenSet};
@@ -67,7 +67,7 @@ pub struct Granted {
     pub tokens: Box<TokenSet>,
     /// The user to whom they were issued.
     pub user: Identity,
-    /// Warnings about the granted scopes, and about members that are not usable.
+    /// Warnings about the granted scopes, about members that are not usable, and about missing claims.
     pub warnings: Vec<Error>,
     /// True if the developer should be warned that there is no refresh token. False if the login was silent, and with
     /// `consent: 'always'`, which is what the warning would advise.
@@ -276,10 +276,11 @@ impl Completion {
             Ok(user) => user,
             Err(rejected) => return Failed::because(rejected.into(), Some(tokens)),
         };
-        let warnings = match check_granted(known, &tokens) {
+        let mut warnings = match check_granted(known, &tokens) {
             Ok(warnings) => warnings,
             Err(error) => return Failed::because(error, Some(tokens)),
         };
+        warnings.extend(id_token::missing_claims_warning(&user, &flow.same_claims));
         let lacks_refresh_token =
             tokens.refresh_token.is_none() && !flow.asks_consent && !pending.is_silent;
         let granted = Box::new(Granted {

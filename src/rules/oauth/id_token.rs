@@ -7,7 +7,7 @@
 
 use crate::base::clock::Millis;
 use crate::base::error::quote;
-use crate::codec::json::{self, Object, Value};
+use crate::codec::json::{self, MAX_MEMBERS, Object, Value};
 use crate::oauth::identity::{Identity, SESSION_EXPIRY, session_lifetime};
 use crate::oauth::jwks::{Algorithm, NOT_ALLOWED};
 use crate::oauth::jwt::{Jwt, seconds};
@@ -27,6 +27,8 @@ pub struct Expected<'a> {
     pub client_id: &'a str,
     /// Audiences that the token may have in addition to this client, even if the token has no `azp`.
     pub trusted_audiences: &'a [String],
+    /// Claims that must have the same values as in the ID token of the login.
+    pub same_claims: &'a [String],
     /// The current time, in seconds since the Unix epoch.
     pub now_seconds: u64,
     /// Seconds by which the issuer's clock may differ.
@@ -71,6 +73,9 @@ pub enum Rejected {
     /// A refresh returned a correctly signed ID token for another user (`sub`) or from another issuer (`iss`). The
     /// session must end.
     OtherUser(Error),
+    /// A refresh returned a correctly signed ID token in which a claim of [`Expected::same_claims`] has another value. The
+    /// session must end, and the tokens of the response must not be revoked: the grant may be that of another session, too.
+    OtherClaims(Error),
 }
 
 impl From<Error> for Rejected {
@@ -82,7 +87,9 @@ impl From<Error> for Rejected {
 impl From<Rejected> for Error {
     fn from(rejected: Rejected) -> Self {
         match rejected {
-            Rejected::Invalid(error) | Rejected::OtherUser(error) => error,
+            Rejected::Invalid(error)
+            | Rejected::OtherUser(error)
+            | Rejected::OtherClaims(error) => error,
         }
     }
 }
@@ -152,7 +159,7 @@ impl Unverified {
     ///
     /// # Errors
     /// [`Rejected::Invalid`] if the signature or a claim is not valid; [`Rejected::OtherUser`] if the token is not for
-    /// the user of the session.
+    /// the user of the session; [`Rejected::OtherClaims`] if a claim has changed that must not.
     pub fn signature_checked(
         self,
         valid: bool,
@@ -184,12 +191,18 @@ impl Unverified {
             Occasion::DeviceGrant => {}
             Occasion::Refresh { original } => check.refresh(original),
         }
-        match check.rejection.into_inner() {
-            None => Ok(Identity::of_id_token(self.jwt)),
-            Some(rejected) => Err(rejected),
+        let changed = check.changed_claim();
+        match (check.rejection.into_inner(), changed) {
+            (Some(other @ Rejected::OtherUser(_)), _) => Err(other),
+            // Another flaw of the token does not hide the change.
+            (_, Some(claim)) => Err(Rejected::OtherClaims(wrong(claim, OTHER))),
+            (Some(rejected), None) => Err(rejected),
+            (None, None) => Ok(Identity::of_id_token(self.jwt)),
         }
     }
 }
+
+const OTHER: &str = msg!("differs from that of the login");
 
 const NOT_AFTER_IAT: &str = msg!("is not an integer after iat");
 
@@ -197,6 +210,41 @@ const NOT_AFTER_IAT: &str = msg!("is not an integer after iat");
 /// with such a token.
 pub fn session_expiry_warning(refreshed: &Identity) -> Option<Error> {
     has_invalid_session_expiry(refreshed.claims()).then(|| wrong(SESSION_EXPIRY, NOT_AFTER_IAT))
+}
+
+/// Returns a warning if the ID token of a login lacks claims that must stay the same.
+pub fn missing_claims_warning(user: &Identity, same_claims: &[String]) -> Option<Error> {
+    let is_missing = |name: &&String| user.stated_claims().get(name).is_none();
+    let missing: Vec<&str> = same_claims
+        .iter()
+        .filter(is_missing)
+        .map(String::as_str)
+        .collect();
+    let message = [
+        msg!("refreshes are not compared by claims that the login's ID token lacks: "),
+        &missing.join(", "),
+    ];
+    (!missing.is_empty()).then(|| Error::of(Code::ClaimMissing, &message))
+}
+
+/// Returns true if two values of a claim are the same. Arrays are sets, and a single value is a set of one. Numbers and objects
+/// are the same if they are written in the same way.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let [one, other] = [one, other].map(elements);
+    let is_in = |all: &[Value], value: &Value| all.contains(value);
+    one == other
+        // Larger sets would take long to compare.
+        || one.len().max(other.len()) <= MAX_MEMBERS
+            && one.iter().all(|value| is_in(other, value))
+            && other.iter().all(|value| is_in(one, value))
+}
+
+/// Returns the elements of an array, or the value alone.
+fn elements(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(all) => all,
+        one => core::slice::from_ref(one),
+    }
 }
 
 fn has_invalid_session_expiry(claims: &Object) -> bool {
@@ -243,15 +291,28 @@ impl<'a> ClaimsCheck<'a> {
         }
     }
 
+    /// Returns a claim that must stay the same at a refresh and has another value than in the login's ID token. A claim that
+    /// one of the two ID tokens lacks is not compared.
+    fn changed_claim(&self) -> Option<&'a str> {
+        let Occasion::Refresh { original } = self.expected.occasion else {
+            return None;
+        };
+        let differs = |name: &&String| {
+            let values = original
+                .stated_claims()
+                .get(name)
+                .zip(self.claims.get(name));
+            values.is_some_and(|(first, now)| !is_same(first, now))
+        };
+        let claim = self.expected.same_claims.iter().find(differs)?;
+        Some(claim)
+    }
+
     /// Checks `aud` and `azp` (OpenID Connect Core 1.0 section 3.1.3.7, points 3 to 5). Additional audiences are
     /// accepted if the configuration trusts them, or if `azp` is this client.
     fn audience(&self) {
         let client_id = self.expected.client_id;
-        let audiences = match self.claims.get("aud") {
-            Some(Value::Array(all)) => all.as_slice(),
-            Some(one) => core::slice::from_ref(one),
-            None => &[],
-        };
+        let audiences = self.claims.get("aud").map_or(&[][..], elements);
         let mut has_client = false;
         let mut has_others = false;
         for audience in audiences {
@@ -343,7 +404,6 @@ impl<'a> ClaimsCheck<'a> {
 
     /// Checks the rules of OpenID Connect Core 1.0 section 12.2, except the rules for `iss`, `sub` and `aud`.
     fn refresh(&self, original: &Identity) {
-        const OTHER: &str = msg!("differs from that of the login");
         // The servers of one issuer may have different clocks, so `iat` is compared with a tolerance.
         let issued = self
             .required_time("iat")
@@ -479,6 +539,7 @@ mod tests {
             issuer: ISSUER,
             client_id: "spa",
             trusted_audiences: &[],
+            same_claims: &[],
             now_seconds: NOW,
             tolerance_seconds: TOLERANCE,
             access_token,
@@ -920,6 +981,144 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Refreshes a session whose login had the claim `org` with the value `first`, or without it if `first` is empty.
+    fn refresh_of_org(first: &str, changes: &[(&str, &str)]) -> Checked {
+        let original = &login(&[("org", first)]).unwrap();
+        check_org(original, changes, true)
+    }
+
+    fn check_org(original: &Identity, changes: &[(&str, &str)], is_signed: bool) -> Checked {
+        let access_token = Secret::from(ACCESS_TOKEN);
+        let expected = Expected {
+            same_claims: &["tenant".to_owned(), "org".to_owned()],
+            ..expected(&access_token, Occasion::Refresh { original })
+        };
+        unverified(changes).signature_checked(is_signed, &expected)
+    }
+
+    #[track_caller]
+    fn assert_changed(checked: Checked, what: &str) {
+        match checked {
+            Err(Rejected::OtherClaims(error)) => {
+                assert_eq!(error.code(), Code::IdTokenInvalid, "{error}");
+                let message = "the ID token's org differs from that of the login";
+                assert_eq!(error.message(), message, "{what}");
+            }
+            other => panic!("{other:?}: {what}"),
+        }
+    }
+
+    // claim: end-30
+    #[test]
+    fn claim_that_must_stay_the_same_is_compared() {
+        for (first, now) in [
+            (r#""acme""#, r#""globex""#),
+            (r#""acme""#, r#""Acme""#),
+            (r#""acme""#, r#""""#),
+            (r#""7""#, "7"),
+            ("7", "8"),
+            ("7", "7.0"),
+            ("true", "false"),
+            ("true", r#""true""#),
+            (r#"["a"]"#, r#"["b"]"#),
+            (r#"["a"]"#, r#"["a","b"]"#),
+            (r#"["a","b"]"#, r#"["a"]"#),
+            (r#"["a",1]"#, r#"["a","1"]"#),
+            (r#"["a"]"#, "[]"),
+            (r#""a""#, r#"["a","b"]"#),
+            (r#"{"a":{"id":1}}"#, r#"{"b":{"id":1}}"#),
+            (r#"{"a":1}"#, r#"{"a":2}"#),
+            (r#"{"a":1,"b":2}"#, r#"{"b":2,"a":1}"#),
+            (r#"{"a":1}"#, r#""a""#),
+            (r#""acme""#, "null"),
+            ("null", r#""acme""#),
+        ] {
+            let checked = refresh_of_org(first, &[("org", now)]);
+            assert_changed(checked, &format!("{first} {now}"));
+        }
+        for (first, now) in [
+            (r#""acme""#, r#""acme""#),
+            (r#""acme""#, r#""\u0061cme""#),
+            ("7", "7"),
+            ("false", "false"),
+            ("null", "null"),
+            (r#"["a","b",1,true]"#, r#"[true,1,"b","a"]"#),
+            (r#"["a","b"]"#, r#"["b","a","a"]"#),
+            (r#""a""#, r#"["a"]"#),
+            ("[]", "[]"),
+            (r#"{"a":{"id":[1]}}"#, r#"{ "a": { "id": [1] } }"#),
+            // A claim that one of the two ID tokens lacks is not compared.
+            ("", r#""globex""#),
+            (r#""acme""#, ""),
+            ("", ""),
+        ] {
+            let checked = refresh_of_org(first, &[("org", now)]);
+            assert!(checked.is_ok(), "{first} {now} {checked:?}");
+        }
+    }
+
+    #[test]
+    fn very_large_sets_are_compared_in_their_order() {
+        let numbers = |range: core::ops::Range<usize>| range.map(|n| n.to_string());
+        let array = |all: Vec<String>| format!("[{}]", all.join(","));
+        for (size, may_be_reversed) in [(MAX_MEMBERS, true), (MAX_MEMBERS + 1, false)] {
+            let first = array(numbers(0..size).collect());
+            let reversed = array(numbers(0..size).rev().collect());
+            assert!(refresh_of_org(&first, &[("org", &first)]).is_ok());
+            let checked = refresh_of_org(&first, &[("org", &reversed)]);
+            assert_eq!(checked.is_ok(), may_be_reversed, "{size}");
+        }
+    }
+
+    // claim: end-30
+    #[test]
+    fn another_flaw_does_not_hide_a_changed_claim() {
+        for more in [
+            ("exp", "1799999000"),
+            ("exp", ""),
+            ("iat", r#""then""#),
+            ("aud", r#""api""#),
+            ("azp", r#""api""#),
+            ("nonce", r#""n-2""#),
+            ("at_hash", r#""x""#),
+            ("auth_time", "null"),
+            ("sub", ""),
+            ("iss", ""),
+        ] {
+            let checked = refresh_of_org(r#""acme""#, &[("org", r#""globex""#), more]);
+            assert_changed(checked, &format!("{more:?}"));
+        }
+        // Another user is worse than another organization.
+        for more in [("sub", r#""eve""#), ("iss", r#""https://evil.test""#)] {
+            let checked = refresh_of_org(r#""acme""#, &[("org", r#""globex""#), more]);
+            assert!(matches!(checked, Err(Rejected::OtherUser(_))), "{more:?}");
+        }
+    }
+
+    // claim: end-30
+    #[test]
+    fn unsigned_change_of_a_claim_is_invalid_only() {
+        let original = login(&[("org", r#""acme""#)]).unwrap();
+        assert_invalid(
+            check_org(&original, &[("org", r#""globex""#)], false),
+            "signature does not verify with the issuer's key",
+        );
+    }
+
+    #[test]
+    fn claims_of_user_info_are_not_compared() {
+        let response = Value::parse(r#"{"org":"acme"}"#).unwrap();
+        let original = login(&[]).unwrap();
+        let original = original.with_user_info(response.as_object().unwrap(), &["org".to_owned()]);
+        assert_eq!(original.claims().str("org"), Some("acme"));
+        assert!(check_org(&original, &[("org", r#""globex""#)], true).is_ok());
+        let names = ["org".to_owned(), "sub".to_owned(), "tenant".to_owned()];
+        let warning = missing_claims_warning(&original, &names).unwrap();
+        assert_eq!(warning.code(), Code::ClaimMissing);
+        assert!(warning.message().ends_with(": org, tenant"), "{warning}");
+        assert!(missing_claims_warning(&original, &names[1..2]).is_none());
     }
 
     #[test]

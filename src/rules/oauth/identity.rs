@@ -215,6 +215,15 @@ impl Identity {
         }
     }
 
+    /// Returns the claims that the ID token itself states.
+    #[must_use]
+    pub(super) fn stated_claims(&self) -> &Object {
+        match &self.0 {
+            Kind::WithUserInfo(with) => with.id_token.claims(),
+            _ => self.claims(),
+        }
+    }
+
     /// Returns `sub`: the user, unique and never reassigned within the issuer. The string is empty if nothing
     /// identifies the user, which needs `identity: 'none'`.
     #[must_use]

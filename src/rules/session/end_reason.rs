@@ -84,6 +84,9 @@ end_reasons! {
     /// The provider responded for another user or issuer. Over a token handler also: a replaced cookie was used
     /// after the grace period. The refresh token is revoked.
     Security = "security", revokes: true, is_final: true;
+    /// A refresh brought an ID token in which a claim of `sameClaims` has another value than at the login.
+    // The grant may be that of another session, in another tab, so nothing is revoked.
+    ClaimsChanged = "claims_changed", revokes: false, is_final: false;
     /// The stored session (`persist: 'sealed'` or `'escrow'`) is gone or cannot be read. Over a token handler:
     /// the cookie or the session in the store is gone.
     StorageLost = "storage_lost", revokes: false, is_final: false;

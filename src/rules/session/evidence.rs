@@ -56,6 +56,7 @@ impl Evidence {
                     issuer: &flow.issuer,
                     client_id: &flow.client_id,
                     trusted_audiences: &flow.trusted_audiences,
+                    same_claims: &flow.same_claims,
                     now_seconds,
                     tolerance_seconds: flow.clock_tolerance.as_secs(),
                     access_token: &tokens.access_token,

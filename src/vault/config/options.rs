@@ -37,6 +37,7 @@ options! {
         "refreshTimeout";
         "requestTimeout";
         "responseMode";
+        "sameClaims";
         "scope";
         "session";
         "trustedAudiences";
