@@ -18,6 +18,7 @@ mod profile_address;
 mod refresh;
 mod refresh_expiry;
 mod repeated_requests;
+mod same_claims;
 pub(crate) mod session_expiry;
 mod user_info;
 
@@ -124,6 +125,13 @@ pub(crate) trait Client: Sized {
         if claim == "session_expiry" {
             self.accept_stated_ends();
         }
+    }
+
+    /// From now on, ID tokens have these claims, and responses to refreshes an ID token.
+    fn id_token_claims(&mut self, claims: &str) {
+        let provider = self.provider();
+        provider.more_claims = object(claims);
+        provider.id_token_on_refresh = true;
     }
 
     /// From now on, token responses have these members, and lack those that are null.

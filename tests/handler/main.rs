@@ -66,6 +66,7 @@ mod refused_client;
 mod refused_token;
 mod request_headers;
 mod request_ids;
+mod same_claims;
 mod service_worker;
 mod session;
 mod session_expiry;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::keeping::{SEALED, two_vaults_with};
+use crate::both::object;
 use kit::world::{Kind, REVOKE, World};
 use vault::PortId;
 
@@ -55,6 +56,42 @@ fn refresh_elsewhere_undoes_an_idle_end() {
     world.fetch(other_page, "/orders");
     world.answer_all();
     assert_goes_on(world, page, other_page, 9);
+}
+
+// claim: end-30
+#[test]
+fn changed_claim_ends_the_session_in_every_vault() {
+    const SAME: &str = r#"{"session":{"persist":"sealed"},"sameClaims":["org_id"]}"#;
+    // The second configuration is that of a deployment before the option was used.
+    for first in [SAME, SEALED] {
+        let mut world = World::with(first);
+        world.provider.more_claims = object(r#"{"org_id":"acme"}"#);
+        let page = world.open();
+        world.sign_in(page);
+        world.reconfigure(SAME);
+        let other = world.add_vault();
+        let other_page = world.open_in(other);
+        world.answer_all();
+        world.provider.more_claims = object(r#"{"org_id":"globex"}"#);
+        world.provider.changes_claims = true;
+        world.expire_access_token();
+        let call = world.fetch(other_page, "/orders");
+        world.answer_all();
+        assert_eq!(world.code(call), "session_ended");
+        for page in [page, other_page] {
+            assert!(world.session(page).is_none());
+            assert_eq!(world.reason(page), Some("claims_changed"));
+        }
+        world.advance(secs(60));
+        assert_eq!(world.count(REVOKE), 0);
+        world.provider.changes_claims = false;
+        world.sign_in(page);
+        for page in [page, other_page] {
+            let call = world.fetch(page, "/orders");
+            world.answer_all();
+            assert_eq!(world.status(call), 200);
+        }
+    }
 }
 
 /// Returns two vaults that share a store. The second vault has signed in again, and the first vault has not been told.

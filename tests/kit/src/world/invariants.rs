@@ -104,8 +104,8 @@ pub const STATED_END: &str = "session_expired";
 pub struct IdTokenFacts {
     pub family: usize,
     pub is_login: bool,
-    /// True if the token's `sub` differs from the session's.
-    pub is_of_another_user: bool,
+    /// The reason for which the token of a refresh ends the session, if it does.
+    pub ends_for: Option<&'static str>,
 }
 
 /// Numbers of sessions that have ended, by reason and by kind of loss.
@@ -489,8 +489,8 @@ impl Watch {
             let ends = begun.ends_with_token;
             self.sessions
                 .begins(vault, family, times, ends, begun.true_time);
-        } else if facts.is_of_another_user {
-            self.sessions.verdict(vault, family, "security");
+        } else if let Some(reason) = facts.ends_for {
+            self.sessions.verdict(vault, family, reason);
         }
     }
 

@@ -235,6 +235,8 @@ pub struct Provider {
     /// True if the response to a refresh for a resource has an ID token, too.
     pub id_token_for_resources: bool,
     pub flaw: Option<Flaw>,
+    /// True if a claim that `sameClaims` names has another value in the next ID tokens of refreshes.
+    pub changes_claims: bool,
     /// The number of the signing key: 0 or 1.
     pub signing_key: usize,
     /// The keys in the key set.
@@ -321,6 +323,7 @@ impl Provider {
             id_token_on_refresh: true,
             id_token_for_resources: false,
             flaw: None,
+            changes_claims: false,
             signing_key: 0,
             published_keys: vec![0],
             reuses: 0,
@@ -1195,10 +1198,15 @@ impl Provider {
             Some(Flaw::Claim("iss", _)) => true,
             _ => false,
         };
+        let ends_for = if is_of_another_user {
+            Some("security")
+        } else {
+            self.changes_claims.then_some("claims_changed")
+        };
         let facts = IdTokenFacts {
             family: i,
             is_login,
-            is_of_another_user,
+            ends_for,
         };
         let token = jwt(signer, self.header.unwrap_or(&usual), &text(&payload));
         let (input, signature) = token.rsplit_once('.').unwrap();

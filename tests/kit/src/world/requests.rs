@@ -155,8 +155,9 @@ impl World {
             let facts = IdTokenFacts {
                 family,
                 is_login: endpoint == Endpoint::Exchange,
-                is_of_another_user: user
-                    .is_some_and(|user| user != self.provider.subject_of(family)),
+                ends_for: user
+                    .filter(|user| *user != self.provider.subject_of(family))
+                    .map(|_| "security"),
             };
             self.watch.verified(self.workers.turn, &facts, true, &now);
         }
@@ -171,7 +172,7 @@ impl World {
         let facts = IdTokenFacts {
             family,
             is_login: true,
-            is_of_another_user: false,
+            ends_for: None,
         };
         let is_profile = plain::object(outcome).is_some();
         self.watch

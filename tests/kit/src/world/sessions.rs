@@ -889,7 +889,7 @@ impl Record {
 }
 
 fn reason(name: &str) -> &'static str {
-    const ALL: [&str; 8] = [
+    const ALL: [&str; 9] = [
         "logged_out",
         "provider_ended",
         "expired",
@@ -897,6 +897,7 @@ fn reason(name: &str) -> &'static str {
         "absolute",
         STATED_END,
         "security",
+        "claims_changed",
         "storage_lost",
     ];
     ALL.into_iter().find(|known| *known == name).unwrap()
