@@ -55,7 +55,7 @@ const ROWS = [
     name: 'strongroom/edge, on a server',
     files: ['edge.workerd.js', 'edge-common.js', 'strongroom_edge_bg.wasm'],
     counts: 'gzip',
-    gate: 220 * KB,
+    gate: 222 * KB,
     aim: 140 * KB,
   },
 ]

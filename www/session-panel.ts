@@ -15,6 +15,7 @@ const REASONS: Record<EndReason, string> = {
   storage_lost: 'The stored session is gone.',
   replaced: 'You have signed in again.',
   security: 'The session was ended because the provider responded for another user.',
+  claims_changed: 'The session was ended because the provider responded for another organization.',
   refresh_expired: 'The provider’s session has expired.',
   revoked: 'The provider revoked the session.',
   reuse_detected: 'The provider ended the session because a refresh token was used twice.',

@@ -774,7 +774,7 @@ mod tests {
         for reason in [LoggedOut, Idle, Absolute, Security] {
             assert!(reason.calls_for_revocation(), "{reason:?}");
         }
-        for reason in [ProviderEnded, Expired, StorageLost] {
+        for reason in [ProviderEnded, Expired, ClaimsChanged, StorageLost] {
             assert!(!reason.calls_for_revocation(), "{reason:?}");
             assert_eq!(EndReason::from_name(reason.as_str()), Some(reason));
         }

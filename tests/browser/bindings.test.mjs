@@ -27,6 +27,7 @@ const FINAL = ['logged_out', 'idle', 'absolute', 'session_expired', 'security']
 const OTHER = [
   'provider_ended',
   'expired',
+  'claims_changed',
   'storage_lost',
   'replaced',
   'refresh_expired',

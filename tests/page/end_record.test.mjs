@@ -76,5 +76,6 @@ test('without localStorage the vault’s reason remains', () => {
 test('only the user may sign in after these reasons', () => {
   for (const reason of ['logged_out', 'idle', 'absolute', 'session_expired', 'security'])
     assert.ok(needsUser(reason), reason)
-  for (const reason of ['expired', 'storage_lost', 'provider_ended', null]) assert.ok(!needsUser(reason))
+  for (const reason of ['claims_changed', 'expired', 'storage_lost', 'provider_ended', null])
+    assert.ok(!needsUser(reason))
 })

@@ -65,7 +65,8 @@ test('only the user may sign in after final reasons', async () => {
     await signIn(auth)
     assert.equal(auth.logins, 0, endReason)
   }
-  for (const reason of ['expired', 'provider_ended', 'storage_lost', null]) assert.ok(!needsUser(reason))
+  for (const reason of ['claims_changed', 'expired', 'provider_ended', 'storage_lost', null])
+    assert.ok(!needsUser(reason))
 })
 
 test('login that fails resolves with null', async () => {

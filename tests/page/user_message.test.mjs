@@ -18,7 +18,7 @@ test('docs/errors.md lists each sentence with its codes', async () => {
 
 /** The codes of faults that only a developer can fix. Users see the sentence of `other`. */
 const NOT_FOR_USERS = `
-  config_invalid message_invalid login_failed redirect_uri_mismatch login_not_pushed refresh_token_missing scope_exceeded scope_reduced
+  claim_missing config_invalid message_invalid login_failed redirect_uri_mismatch login_not_pushed refresh_token_missing scope_exceeded scope_reduced
   profile_failed issuer_mismatch metadata_invalid metadata_outdated client_rejected token_response_invalid url_not_allowed
   method_not_allowed header_not_allowed redirect_blocked token_reflected step_up_failed socket_blocked token_refused range_hidden
   api_unreachable worker_failed wasm_failed wasm_blocked config_unavailable closed frame_blocked origin_not_allowed

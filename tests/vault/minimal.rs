@@ -210,6 +210,7 @@ const WITHOUT_MESSAGE: &[&str] = &[
     "pinned",
     "refreshTimeout",
     "requestTimeout",
+    "sameClaims",
     "trustedAudiences",
     "unrequestedScopes",
     "identity",

@@ -145,6 +145,11 @@ export interface TokenHandlerConfig {
   unrequestedScopes?: 'warn' | 'refuse'
   /** Audiences that an ID token may name besides the client although it has no `azp`. Default: none. */
   trustedAudiences?: string[]
+  /**
+   * Claims, such as an organization's ID, that must have the same value in each ID token of a session. If a refresh brings
+   * another value, the session ends with `claims_changed`: see docs/login.md#a-claim-that-must-not-change. Default: none.
+   */
+  sameClaims?: string[]
   /** More parameters for the authorization request. */
   authorizationParams?: Record<string, string>
   /** Names of parameters that pages may add to a login's URL. Default: none. */

@@ -337,6 +337,7 @@ export interface TraceEvent {
     /** The refresh token was revoked at the provider (RFC 7009). */
     | 'token_revoked'
     /** Warnings, by their codes in docs/errors.md (`detail`: the message). */
+    | 'claim_missing'
     | 'login_not_pushed'
     | 'metadata_invalid'
     | 'metadata_outdated'

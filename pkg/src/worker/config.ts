@@ -133,6 +133,12 @@ export interface VaultConfig {
    */
   trustedAudiences?: string[]
   /**
+   * Claims, such as an organization's ID, that must have the same value in each ID token of a session. If a refresh brings
+   * another value, the session ends with `claims_changed`. Arrays are compared as sets; numbers and objects must be written
+   * in the same way. What is not noticed: docs/login.md#a-claim-that-must-not-change. Default: none.
+   */
+  sameClaims?: string[]
+  /**
    * The part of the redirect URI in which the provider responds. `'fragment'` keeps the code out of servers' logs
    * (OAuth 2.0 Multiple Response Type Encoding Practices 2.1); a response in the query is then ignored. Default
    * `'query'`.
