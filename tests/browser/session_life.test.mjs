@@ -1,4 +1,4 @@
-// A session whose timers are late. tests/engines tests the main behaviors of a session.
+// A session whose timers are late, and one whose organization changes. tests/engines tests the main behaviors of a session.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
@@ -49,4 +49,27 @@ test('a session whose timers are a minute late', time, async () => {
   for (const tab of tabs) await tab.waitForFunction(() => auth.session === null, null, { polling: 20 })
   assert.equal(await page.evaluate(() => fired), false, 'a control: no timer has fired')
   await context.close()
+})
+
+// claim: end-30
+test('a session whose organization changes', time, async () => {
+  app.setConfig({ sameClaims: ['org_id'], claims: ['org_id'] })
+  app.provider.settings.organization = 'acme'
+  const page = await app.open('/', await app.browser.newContext())
+  await signIn(page)
+  await app.ledger.accessTokenExpired()
+  assert.equal(await status(page), 200, 'a control: a refresh of the same organization')
+  const family = app.ledger.families()
+  const revocations = app.ledger.revocations().length
+  app.provider.settings.organization = 'globex'
+  await app.ledger.accessTokenExpired()
+  const { error } = await call(page, orders)
+  assert.equal(error.code, 'session_ended')
+  assert.deepEqual(await page.evaluate(() => [auth.session, auth.endReason]), [null, 'claims_changed'])
+  assert.deepEqual(await signIn(page), { value: { returnTo: '/' } })
+  assert.equal(await page.evaluate(() => auth.session.claims.org_id), 'globex')
+  assert.equal(await status(page), 200)
+  assert.equal(app.ledger.revocations().length, revocations)
+  assert.ok(!app.ledger.familyRevoked(family))
+  await page.context().close()
 })

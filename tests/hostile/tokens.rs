@@ -102,6 +102,7 @@ fn fate(token: &str) -> Result<(), String> {
         issuer: "https://id.example.com",
         client_id: "spa",
         trusted_audiences: &[],
+        same_claims: &[],
         now_seconds: 1_800_000_000,
         tolerance_seconds: 30,
         access_token: &Secret::from("at"),

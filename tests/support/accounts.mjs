@@ -16,11 +16,8 @@ export function authenticate(username, password) {
   return ACCOUNTS.find((account) => account.username === username && account.password === password)
 }
 
-/**
- * Implements `findAccount` of oidc-provider. The subject is the account's user name. With `sessionSeconds`, an ID token
- * states that the session ends this long after the token's issue.
- */
-export async function findAccount(_ctx, subject, sessionSeconds) {
+/** Implements `findAccount` of oidc-provider. The subject is the account's user name, and `more` has further claims. */
+export async function findAccount(_ctx, subject, more) {
   const account = ACCOUNTS.find(({ username }) => username === subject)
   if (!account) return undefined
   const { username, name, email, locale } = account
@@ -33,7 +30,7 @@ export async function findAccount(_ctx, subject, sessionSeconds) {
       email_verified: true,
       preferred_username: username,
       locale,
-      ...(sessionSeconds && { session_expiry: Math.floor(Date.now() / 1000) + sessionSeconds }),
+      ...more,
     }),
   }
 }

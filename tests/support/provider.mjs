@@ -96,8 +96,8 @@ export async function startProvider({
     accessTokenSeconds,
     refreshTokenSeconds,
     leewaySeconds,
-    /** The `session_expiry` of ID tokens, in seconds after the token's issue. By default, they have none. */
-    sessionSeconds: undefined,
+    /** The user's organization, which ID tokens state. By default, they state none. */
+    organization: undefined,
     /** Headers of every response, including pages for the user. */
     headers: {},
     /** Rejects refreshes for every account with `invalid_grant`. */
@@ -158,7 +158,9 @@ export async function startProvider({
       adapter,
       clients,
       findAccount: (ctx, subject) =>
-        settings.areAccountsBlocked ? undefined : findAccount(ctx, subject, settings.sessionSeconds),
+        settings.areAccountsBlocked
+          ? undefined
+          : findAccount(ctx, subject, { org_id: settings.organization }),
       jwks: { keys },
       cookies: { keys: cookieKeys },
       pkce: { required: () => true },
@@ -168,7 +170,7 @@ export async function startProvider({
       routes: ROUTES,
       scopes: ['openid', 'offline_access'],
       claims: {
-        openid: ['sub', 'session_expiry'],
+        openid: ['sub', 'org_id'],
         profile: ['name', 'preferred_username', 'locale'],
         email: ['email', 'email_verified'],
       },

@@ -124,6 +124,7 @@ fn expected(original: Option<&Identity>) -> Expected<'_> {
         issuer: ISSUER,
         client_id: "spa",
         trusted_audiences: &[],
+        same_claims: &[],
         now_seconds: NOW,
         tolerance_seconds: TOLERANCE,
         access_token,
