@@ -197,7 +197,7 @@ fn malformed_response_uses_up_no_login() {
         ("/auth/callback?%00".to_owned(), Code::CallbackInvalid),
         (
             ["/auth/callback?state=", &"x".repeat(100_000)].concat(),
-            Code::LoginUnknown,
+            Code::CallbackInvalid,
         ),
     ] {
         // A failed login is logged at most once a minute.

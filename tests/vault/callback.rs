@@ -817,16 +817,53 @@ fn refreshed_token_stays_with_its_user() {
 // claim: site-2
 #[test]
 fn response_to_another_client_takes_no_login() {
+    let signed_out = || {
+        let mut world = World::new();
+        let page = world.open();
+        (world, page)
+    };
+    for (mut world, page) in [signed_out(), World::signed_in()] {
+        let session = world.session(page).cloned();
+        let state = state_of("other", "s");
+        let key = base64url::encode(&pkce::sha256(state.as_bytes()));
+        world.store.forge(&key, "the other client's login");
+        let exchanges = world.count(EXCHANGE);
+        let response = response_url(&[("code", "c"), ("state", &state)]);
+        let callback = world.callback(page, &response);
+        world.answer_all();
+        assert_eq!(world.code(callback), "login_unknown");
+        assert!(world.store.copy().iter().any(|(name, _)| *name == key));
+        assert_eq!(world.count(EXCHANGE), exchanges);
+        assert_eq!(world.session(page).cloned(), session);
+    }
+}
+
+#[test]
+fn response_without_a_hash_is_shown_to_a_signed_in_user_as_one_opened_again() {
+    let (mut world, page) = World::signed_in();
+    let response = response_url(&[("code", "c"), ("state", "s")]);
+    let callback = finish(&mut world, page, &response);
+    assert_eq!(world.response(callback), Some(&opened_again("/")));
+}
+
+/// A page with an older worker began the login, whose record and `state` are these.
+#[test]
+fn login_that_an_earlier_build_began_ends() {
     let mut world = World::new();
+    let key = "26wZNdZ_M9iAKgJ_kOueT86qTQ3-t70nhAQlweBmuPk";
+    let record = r#"{"scope":null,"demand":null,"version":1,"issuer":"https://id.example.com",
+        "nonce":"lmdhdI5cQ8thT1YBd9x1Z_6LzxRN1Pya","code_verifier":"XlUy--6ik_gLyULukIbBcbm1AdHYVLtxgAIVkP8LTcM",
+        "return_to":"/","popup":false,"silent":false,"max_age":null,"created_at":1800000000000}"#;
+    world.store.forge(key, record);
+    let response = world.provider.sign_in(
+        "https://id.example.com/authorize?response_type=code&client_id=spa\
+         &redirect_uri=https%3A%2F%2Fapp.example.com%2Fcallback&nonce=lmdhdI5cQ8thT1YBd9x1Z_6LzxRN1Pya\
+         &scope=openid&state=pTw212zsmeB1hScSD7vnhag9fjXeGBdJ.2432258006\
+         &code_challenge=AGFz8WcGcL1wqnde3Hf0MMrnyBdzvPDYwbZNSHB53S4&code_challenge_method=S256",
+    );
     let page = world.open();
-    let state = state_of("other", "s");
-    let key = base64url::encode(&pkce::sha256(state.as_bytes()));
-    world.store.forge(&key, "the other client's login");
-    let response = response_url(&[("code", "c"), ("state", &state)]);
-    let callback = world.callback(page, &response);
-    world.answer_all();
-    assert_eq!(world.code(callback), "login_unknown");
-    assert_eq!(world.store.copy().len(), 1, "it is still there");
+    finish(&mut world, page, &response);
+    assert!(world.session(page).is_some());
 }
 
 #[test]

@@ -194,10 +194,11 @@ impl Flow {
         ["strongroom hints 1 ", &self.issuer, " ", &self.client_id].concat()
     }
 
-    /// Returns a hash of issuer and client, which tells this app from other apps of its origin.
+    /// Returns a hash of issuer and client, which tells this app from other apps of its origin. It is in each `state`, and in
+    /// the names of pages' records, so its text never changes, unlike the name of the channel, which it once was.
     #[must_use]
     pub fn app(&self) -> u32 {
-        fingerprint(&self.channel())
+        fingerprint(&["strongroom hints 1 ", &self.issuer, " ", &self.client_id].concat())
     }
 }
 
@@ -205,6 +206,13 @@ impl Flow {
 pub(crate) mod tests {
     use super::*;
     use crate::config::{Faults, reader, session};
+
+    /// With another hash, no login would end that a page with an older worker has begun.
+    #[test]
+    fn hash_of_an_app_is_fixed() {
+        let flow = flow(r#"{"issuer":"https://id.test","scope":"openid"}"#);
+        assert_eq!(flow.app(), 1_009_913_985);
+    }
 
     /// Reads the flow of the client `spa` from options in JSON.
     pub(crate) fn flow(json: &str) -> Flow {

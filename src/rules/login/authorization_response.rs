@@ -24,6 +24,8 @@ pub struct AuthorizationResponse {
     pub key: String,
     iss: Option<String>,
     state: Secret,
+    /// True if `state` has the form of those of this client.
+    is_own: bool,
     /// True if no other login may replace that of this response: see [`LoginParams::is_final`].
     is_final: bool,
     /// The provider's `error_description`.
@@ -36,9 +38,10 @@ impl AuthorizationResponse {
     /// `response_mode=fragment`, reads the response from the fragment instead, and ignores the query.
     ///
     /// # Errors
-    /// [`Code::RedirectUriMismatch`] if `url` is not the redirect URI; [`Code::LoginUnknown`] if `state` is not one of this
-    /// client, whose login another vault of the origin may await; [`Code::CallbackInvalid`] for a malformed URL and for missing, repeated or contradictory parameters. If an error response has no `state`, the result is the
-    /// error that the provider reports, unless `iss` names another issuer.
+    /// [`Code::RedirectUriMismatch`] if `url` is not the redirect URI; [`Code::LoginUnknown`] if `state` is one of another
+    /// client, whose vault awaits the response; [`Code::CallbackInvalid`] for a malformed URL and for missing, repeated or
+    /// contradictory parameters. If an error response has no `state`, the result is the error that the provider reports,
+    /// unless `iss` names another issuer.
     pub fn parse(flow: &Flow, redirection: &Redirection<'_>, url: &str) -> Result<Self> {
         let invalid = |why: &'static str| Error::new(Code::CallbackInvalid, why);
         let url = Url::parse(url).ok_or_else(|| invalid(msg!("the URL cannot be parsed")))?;
@@ -76,7 +79,8 @@ impl AuthorizationResponse {
                 _ => invalid(msg!("the provider's response has no state")),
             });
         };
-        if strings::split(state, b'.').nth(1).and_then(json::parse_u64) != Some(flow.app().into()) {
+        let app = strings::split(state, b'.').nth(1).and_then(json::parse_u64);
+        if app.is_some_and(|app| app != flow.app().into()) {
             return Err(Error::new(
                 Code::LoginUnknown,
                 msg!("this response belongs to no login of this client"),
@@ -94,6 +98,7 @@ impl AuthorizationResponse {
         Ok(Self {
             key: storage_key(state),
             state: Secret::from(state),
+            is_own: app.is_some(),
             is_final: state.ends_with(FINAL_MARK),
             description: description.map(Secret::from),
             iss: iss.map(str::to_owned),
@@ -163,11 +168,11 @@ impl AuthorizationResponse {
         }
     }
 
-    /// Returns true if a new login may replace this one if its cookie cannot be read: the response has a code, and the login
-    /// was not final.
+    /// Returns true if a new login may replace this one if its cookie cannot be read: this client began the login, the
+    /// response has a code, and the login was not final.
     #[must_use]
     pub const fn may_restart(&self) -> bool {
-        self.code.is_ok() && !self.is_final
+        self.is_own && self.code.is_ok() && !self.is_final
     }
 
     /// Returns the secrets of this response: `state`, and the code or an empty string.
@@ -233,20 +238,23 @@ mod tests {
     #[test]
     fn state_of_another_client_is_unknown() {
         let app = flow("").app();
-        for state in [
-            "",
-            "x",
-            "x.",
-            "x.y",
-            &format!("x.{}", app + 1),
-            &format!("{app}"),
-        ] {
-            let error = parse(&["code=c&state=", state].concat()).expect_err(state);
-            assert_eq!(error.code(), Code::LoginUnknown, "{state}");
-        }
         for ending in ["", ".p", ".f", ".p.f"] {
+            let state = format!("x.{}{ending}", app + 1);
+            let error = parse(&["code=c&state=", &state].concat()).expect_err(&state);
+            assert_eq!(error.code(), Code::LoginUnknown, "{state}");
             assert!(parse(&format!("code=c&state=x.{app}{ending}")).is_ok());
         }
+    }
+
+    #[test]
+    fn state_without_a_hash_restarts_no_login() {
+        let app = flow("").app();
+        for state in ["", "x", "x.", "x.y", &format!("{app}")] {
+            let response = parse(&["code=c&state=", state].concat()).unwrap();
+            assert!(!response.may_restart(), "{state}");
+        }
+        let own = parse(&format!("code=c&state=x.{app}")).unwrap();
+        assert!(own.may_restart());
     }
 
     fn code_of(query: &str) -> Result<Secret> {
