@@ -5,7 +5,7 @@ import { after, beforeEach, test } from 'node:test'
 import { FakeWorker, fakePage, settled } from '../support/fake_page.mjs'
 import { loadAgain } from '../support/page_module.mjs'
 
-const NOTE = 'strongroom.login'
+const NOTE = 'strongroom.login 7'
 const CALLBACK = 'https://app.example/callback'
 const response = (code, mark = '') => `${CALLBACK}?code=${code}&state=0123456789abcdef.7${mark}`
 

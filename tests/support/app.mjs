@@ -121,7 +121,7 @@ export const forgedState = ({ issuer, clientId }, name = 'abc') => {
   return `${name}.${digest.readUInt32BE()}`
 }
 
-const workerScript = (config) => `
+export const workerScript = (config) => `
 import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(withConsent(config))})
 `
@@ -151,6 +151,7 @@ vaultCallback({ app: ${JSON.stringify(app)} })
  * @param {object} [options.provider] More options of `startProvider()`.
  * @param {object} [options.api] More options of `startApi()`.
  * @param {object} [options.client] More metadata of the client.
+ * @param {object[]} [options.clients] See `startServers()`.
  * @param {boolean} [options.proxied] See `startServers()`.
  * @param {object} [options.site] More options of `startSite()`.
  * @param {boolean} [options.vaultOrigin] The vault has an origin of its own: see `startServers()`.
@@ -166,6 +167,7 @@ export async function serveApp({
   provider,
   api: apiOptions,
   client,
+  clients,
   proxied,
   site: siteOptions,
   vaultOrigin,
@@ -175,6 +177,7 @@ export async function serveApp({
     api: apiOptions,
     proxied,
     client,
+    clients,
     site: siteOptions,
     vaultOrigin,
   })
@@ -327,11 +330,11 @@ export async function startLogin(page, options = {}) {
 }
 
 /** Signs in by popup. Resolves with the result of `login()`. */
-export async function signInByPopup(page, options = {}) {
+export async function signInByPopup(page, options = {}, account) {
   await booted(page)
   const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page, options)])
   const closed = once(popup, 'close')
-  await giveConsent(popup)
+  await giveConsent(popup, account)
   const outcome = await page.evaluate(() => login)
   await closed
   return outcome

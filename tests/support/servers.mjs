@@ -30,7 +30,8 @@ export const OWN_HANDLER = { id: 'my-handler', secret: 'a-secret-that-everybody-
  * `/callback`, and the API allows these origins.
  * @param {string[]} [options.handlers] Origins of apps with a token handler. The provider has a confidential client for
  * each, with the redirect URI `/auth/callback`.
- * @param {object[]} [options.clients] Metadata of more public clients. Provider and API allow their redirect URIs' origins.
+ * @param {object[]} [options.clients] Metadata of more public clients, by default with the site's redirect URI. Provider
+ * and API allow their redirect URIs' origins.
  * @param {object} [options.provider] More options of `startProvider()`.
  * @param {object} [options.site] More options of `startSite()`.
  * @param {object} [options.client] More metadata of the client.
@@ -79,7 +80,7 @@ export async function startServers({
       }),
       ...(apps.length ? [ownClient(apps)] : []),
       ...(handlers.length ? [ownHandler(handlers)] : []),
-      ...clients.map(publicClient),
+      ...clients.map((one) => publicClient({ redirect_uris: [`${home.origin}/callback`], ...one })),
     ],
     ...provider,
   })
@@ -115,7 +116,7 @@ export async function startServers({
 
 /** Returns the origins of the redirect URIs of clients. */
 export const originsOf = (clients) =>
-  clients.flatMap(({ redirect_uris }) => redirect_uris.map((uri) => new URL(uri).origin))
+  clients.flatMap(({ redirect_uris = [] }) => redirect_uris.map((uri) => new URL(uri).origin))
 
 /** Starts the vault's origin: two pages, and the worker file. */
 const startVaultSite = (options) =>

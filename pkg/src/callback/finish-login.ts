@@ -15,7 +15,7 @@
  * @module
  */
 import { POPUP_MARK } from '../../glue/constants.js'
-import { hasParameters, showUrl, stateOf } from '../page/address.js'
+import { appOf, hasParameters, showUrl, stateOf } from '../page/address.js'
 import type { WorkerSource } from '../page/auth/auth.js'
 import { createWorker } from '../page/auth/create-worker.js'
 import { refusals, watchRefusals } from '../page/connection/refused-worker.js'
@@ -103,7 +103,7 @@ export const finishLogin = async (options: FinishLoginOptions): Promise<void> =>
     if (isNews(code)) console.error(`strongroom: ${code}: ${(await createError(code, message)).message}`)
   }
   try {
-    writeNote(JSON.stringify(note))
+    writeNote(outcome.app ?? appOf(url), JSON.stringify(note))
   } catch {
     // Without sessionStorage, the app gets neither the error nor the event that a login has ended.
   }

@@ -1,5 +1,5 @@
 /** Reads and changes URLs: the page's URL, and the URLs of authorization requests and responses. */
-import { MAX_RETURN_TO, POPUP_MARK } from '../../glue/constants.js'
+import { MAX_RETURN_TO } from '../../glue/constants.js'
 import { unsupported } from './errors/error.js'
 
 /** The parameters of an authorization response: RFC 6749 4.1.2, RFC 9207 2, Session Management 1.0 2. */
@@ -11,6 +11,9 @@ const responseOf = ({ search, hash }: URL) => new URLSearchParams(search + hash.
 /** Returns the parameter `state` of an authorization request or response, or `null` if the URL has no `state`. */
 export const stateOf = (url: URL): string | null => responseOf(url).get('state')
 
+/** Returns the hash of issuer and client in the URL's `state`, if it is one of a vault: random characters, hash, marks. */
+export const appOf = (url: URL): string | undefined => /\.(\d+)(\.[pf])*$/.exec(stateOf(url) ?? '')?.[1]
+
 /**
  * Returns true if this URL is the response to an authorization request of this app. The vault writes the app's hash into
  * each `state`. Any other `code`, `error` and `state` is the app's own.
@@ -19,8 +22,7 @@ export const stateOf = (url: URL): string | null => responseOf(url).get('state')
  */
 export const isResponse = (url: URL, app?: number): boolean => {
   const response = responseOf(url)
-  const state = (response.get('state') ?? '').replace(POPUP_MARK, '')
-  return state.endsWith(`.${app}`) && (response.has('code') || response.has('error'))
+  return appOf(url) === `${app}` && (response.has('code') || response.has('error'))
 }
 
 /**

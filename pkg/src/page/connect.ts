@@ -1,7 +1,7 @@
 /** Connects a page to a vault, or to a token handler, and implements the client's methods. */
 import type { ConnectOptions, Events, LogoutOptions, Resumed, Strongroom } from './api.js'
 import { isResponse, webUrl } from './address.js'
-import { handleCallback, handled, inFlight, loadLogin } from './login/callback.js'
+import { callbacksOf, handleCallback, loadLogin } from './login/callback.js'
 import { StrongroomError } from './errors/error.js'
 import { vaultFetch } from './fetch/fetch.js'
 import { watchUser } from './activity.js'
@@ -256,7 +256,8 @@ export const connect = async (
       if (isSignedIn(state, options)) return state.session!
       const { href } = location
       // A callback that the callback page has finished ends before login.js is there.
-      const begun = inFlight
+      const callbacks = callbacksOf(ready.app)
+      const begun = callbacks.inFlight
       // login.js refuses a popup in a foreign frame. Usually it is loaded already, so that no window opens.
       const popup = loaded?.isForeignFrame() ? undefined : openPopup(connection, options)
       try {
@@ -265,7 +266,7 @@ export const connect = async (
           href,
           popup,
           hasSession: () => state.session,
-          callback: () => inFlight ?? begun,
+          callback: () => callbacks.inFlight ?? begun,
           refuse,
           webUrl,
           printed,
@@ -328,7 +329,15 @@ export const connect = async (
     resumed =
       (await resuming
         .then((loaded) =>
-          loaded.resume(auth, connection, resume, handled, refuse, ready.app, !!ready.callbackPage),
+          loaded.resume(
+            auth,
+            connection,
+            resume,
+            callbacksOf(ready.app).handled,
+            refuse,
+            ready.app,
+            !!ready.callbackPage,
+          ),
         )
         .catch((error) => {
           auth.close()

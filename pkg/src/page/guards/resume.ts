@@ -6,7 +6,7 @@
  * response of the provider.
  */
 import { POPUP_MARK } from '../../../glue/constants.js'
-import { isResponse, ownPath, stateOf, webUrl } from '../address.js'
+import { appOf, isResponse, ownPath, stateOf, webUrl } from '../address.js'
 import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from '../api.js'
 import { type Attempt, beginAttempt, lastAttempt, recordLogins, recordAttempt } from './attempts.js'
 import { needsUser } from './end-reason.js'
@@ -78,9 +78,9 @@ export const resume = async (
   if (!isBegun) {
     const state = isFramed
       ? at.pendingState()
-      : isResponse(here, app)
+      : appOf(here)
         ? stateOf(here)
-        : (finishedState() ?? stateOfError(here, app))
+        : (finishedState(app) ?? stateOfError(here, app))
     if (state !== null) {
       const attempt = lastAttempt(app)
       if (!attempt?.state || attempt.state !== state) return
@@ -145,9 +145,9 @@ const takeResponse = async (auth: Strongroom, app: number, { returnTo }: Attempt
 const isForAnotherPage = (url: URL, app: number) => isResponse(url, app) && stateOf(url)!.endsWith(POPUP_MARK)
 
 /** Returns the `state` of the login that the callback page has just finished, or `null`. */
-const finishedState = (): string | null => {
+const finishedState = (app: number): string | null => {
   try {
-    return (JSON.parse(readNote()!) as LoginNote | null)?.state ?? null
+    return (JSON.parse(readNote(app)!) as LoginNote | null)?.state ?? null
   } catch {
     // There is no sessionStorage, or the note is that of a page that has left.
     return null
@@ -163,7 +163,7 @@ const NEEDS_USER = /[?&#]error=(login|interaction|consent|account_selection)_req
  */
 const stateOfError = (here: URL, app: number): string | null => {
   try {
-    const isAwaited = stateOf(here) === null && readNote()!.startsWith(AWAY)
+    const isAwaited = stateOf(here) === null && readNote(app)!.startsWith(AWAY)
     return isAwaited && NEEDS_USER.test(here.search + here.hash) ? (lastAttempt(app)?.state ?? null) : null
   } catch {
     // The tab has no note, or no sessionStorage.
@@ -195,7 +195,7 @@ const leavePage = (connection: Connection, app: number): Promise<void> =>
           const url = webUrl(message.url)
           const attempt = { at: Date.now(), returnTo, state: stateOf(url) }
           if (!recordAttempt(app, attempt)) return resolve()
-          writeNote(AWAY + returnTo)
+          writeNote(app, AWAY + returnTo)
           location.replace(url)
           return true
         },

@@ -1,7 +1,7 @@
 /** The page at the redirect URI: removes the response from the URL and passes it to the vault. */
 import { POPUP_MARK } from '../../../glue/constants.js'
 import { NO_ADDRESS } from '../../protocol/message-keys.js'
-import { hasParameters, isResponse, showUrl, stateOf, withoutResponse } from '../address.js'
+import { appOf, hasParameters, isResponse, showUrl, stateOf, withoutResponse } from '../address.js'
 import type { CallbackResult } from '../api.js'
 import type { Connection } from '../connection/connection.js'
 import { refuse } from '../errors/error-text.js'
@@ -10,28 +10,35 @@ import { AWAY, takeNote, writeNote, type LoginNote } from './note.js'
 
 type Result = Promise<CallbackResult | null>
 
-/**
- * The results of `handleCallback()`, by the URL with the response. While a callback is in flight, its result is also
- * stored by the URL without the response. In development, frameworks run an app's start-up code twice, and the second
- * call of `handleCallback()` gets the promise of the first call.
- */
-export const handled = new Map<string, Result>()
+/** The callbacks of a client, which all its connections in this page share. */
+interface Callbacks {
+  /**
+   * The results of `handleCallback()`, by the URL with the response. While a callback is in flight, its result is also
+   * stored by the URL without the response. In development, frameworks run an app's start-up code twice, and the second
+   * call of `handleCallback()` gets the promise of the first call.
+   */
+  handled: Map<string, Result>
+  /** The promise of the callback that is in flight, if any. `login()` waits for this callback. */
+  inFlight?: Result
+}
 
-/** The promise of the callback that is in flight, if any. `login()` waits for this callback. */
-export let inFlight: Result | undefined
+const callbacks: Record<number, Callbacks> = {}
+
+/** Returns the callbacks of the client with this hash. */
+export const callbacksOf = (app: number): Callbacks => (callbacks[app] ??= { handled: new Map() })
 
 /** Loads the code that most pages do not need, because users do not sign in there. */
 export const loadLogin = () => load(() => import('./login.js'), 'login')
 
 /** Remembers a callback until it is finished. */
-const track = (result: Result, here?: string): Result => {
-  if (here) handled.set(here, result)
+const track = (own: Callbacks, result: Result, here?: string): Result => {
+  if (here) own.handled.set(here, result)
   const done = () => {
-    if (inFlight === result) inFlight = undefined
-    if (here) handled.delete(here)
+    if (own.inFlight === result) own.inFlight = undefined
+    if (here) own.handled.delete(here)
   }
   result.then(done, done)
-  return (inFlight = result)
+  return (own.inFlight = result)
 }
 
 /**
@@ -49,19 +56,23 @@ export const handleCallback = (
   // True if the app passed an object of options or an event instead of a URL.
   if (/^\[obj/.test(`${address}`)) return refuse('message_invalid', NO_ADDRESS)
   const url = new URL(address, location.href)
-  const before = handled.get(url.href)
+  const own = callbacksOf(app)
+  const before = own.handled.get(url.href)
   if (before) return before
   const { at } = connection
-  if ('callback' in at) return track(at.callback(connection, url))
-  const note = takeNote()
-  if (!isResponse(url, app)) {
+  if ('callback' in at) return track(own, at.callback(connection, url))
+  const isOwn = isResponse(url, app)
+  // The response to a login of another client, which may have the same redirect URI.
+  if (!isOwn && appOf(url)) return Promise.resolve(null)
+  const note = takeNote(app)
+  if (!isOwn) {
     // The callback page has finished the login, and has sent the browser here.
     const isFinished = note && !note.startsWith(AWAY)
     if (!isFinished && !hasParameters(url)) return Promise.resolve(null)
     const result = loadLogin().then((login) =>
       isFinished ? login.finished(note, refuse) : login.askVault(connection, url, targetOf(note)),
     )
-    return track(result, url.href)
+    return track(own, result, url.href)
   }
 
   const clean = withoutResponse(url).href
@@ -73,13 +84,14 @@ export const handleCallback = (
   const target = isShown && !isPopup ? targetOf(note) : null
   const result = isPopup
     ? loadLogin().then((login) => login.settle(connection, url))
-    : finish(connection, url, target)
+    : finish(connection, app, url, target)
   if (target) {
-    leaveNote(JSON.stringify({ state: null, returnTo: target, at: clean }))
-    result.then(takeNote, takeNote)
+    leaveNote(app, JSON.stringify({ state: null, returnTo: target, at: clean }))
+    const done = () => takeNote(app)
+    result.then(done, done)
   }
-  handled.set(url.href, result)
-  return track(result, clean)
+  own.handled.set(url.href, result)
+  return track(own, result, clean)
 }
 
 /**
@@ -99,20 +111,20 @@ const targetOf = (note: string | null): string | null => {
  * Leaves a note while a callback is in flight: if the user reloads the page, its URL has no response any more, and the app
  * continues at `returnTo` instead of staying at the redirect URI.
  */
-const leaveNote = (note: string): void => {
+const leaveNote = (app: number, note: string): void => {
   try {
-    writeNote(note)
+    writeNote(app, note)
   } catch {
     // Without sessionStorage, a reload ends at the redirect URI.
   }
 }
 
 /** Passes the response of a login in this window to the vault. `target` is where a note says that the login continues. */
-const finish = async (connection: Connection, url: URL, target: string | null): Result => {
+const finish = async (connection: Connection, app: number, url: URL, target: string | null): Result => {
   const response = await connection.query({ t: 'callback', url: url.href, mayRepeat: true })
   if (response.t !== 'navigate') return { returnTo: response.returnTo }
   // The login has expired at the provider, so the browser goes there again.
-  if (target) leaveNote(AWAY + target)
+  if (target) leaveNote(app, AWAY + target)
   location.replace(response.url)
   return new Promise(() => {})
 }

@@ -2,7 +2,7 @@
  * The page's part of a login: sends the page or a popup to the provider, lets the app open the provider's page, or gives
  * the app the code that the user types in on another device. A page loads this file while it connects to its vault.
  */
-import { ownPath, showUrl, stateOf, withoutResponse, type webUrl as WebUrl } from '../address.js'
+import { ownPath, showUrl, withoutResponse, type webUrl as WebUrl } from '../address.js'
 import type { CallbackResult, LoginOptions } from '../api.js'
 import type { DeviceCode } from '../../protocol/messages.js'
 import type { Connection, Ready } from '../connection/connection.js'
@@ -103,7 +103,7 @@ export const login = async (
     const go = async (url: URL) => {
       if (open) return void stops.push(openByApp(connection, url, open, giveUp, refuse))
       try {
-        writeNote(AWAY + request.returnTo, popup ?? window)
+        writeNote(ready.app, AWAY + request.returnTo, popup ?? window)
         if (!popup) sessionStorage.setItem(LAST_OPTIONS, demand)
       } catch {
         // Without the stored options, a guard that asks for a step-up each time causes another login each time.
@@ -155,7 +155,7 @@ export const login = async (
   return awaitLogin(options, popup, refuse, begin, (isBack) => {
     // A user who has come back may go forward again, so the vault keeps the login.
     connection.drop(id, isBack ? undefined : 'cancel')
-    if (isBack) takeNote()
+    if (isBack) takeNote(ready.app)
   })
 }
 
@@ -177,9 +177,6 @@ export const finished = async (note: string, refuse: typeof Refuse): Promise<Cal
   })
 }
 
-/** The `state` of a login by any client of the origin: random characters, the hash of issuer and client, and marks. */
-const STATE = /^[\w-]{32}\.\d+(\.[pf])*$/
-
 /** The parameters of a login that another site begins, besides `iss` (OpenID Connect Core 4). */
 const INITIATION_PARAMETERS = ['login_hint', 'target_link_uri']
 
@@ -198,8 +195,6 @@ export const askVault = async (
   // At the redirect URI, the app may have parameters of its own, such as `iss` or `state`.
   const isAppParameter = !/[?&#](code|error)=/.test(url.search + url.hash)
   if (!isAppParameter && awaited === null) return null
-  // The response to a login of another client, which may have the same redirect URI.
-  if (STATE.test(stateOf(url) ?? '')) return null
   const clean = () => {
     if (url.href !== location.href) return
     const rest = withoutResponse(url)

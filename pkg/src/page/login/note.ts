@@ -1,12 +1,13 @@
 /**
- * The note about this tab's last login by redirect, in sessionStorage. The next page of the app takes it.
+ * The note about the last login by redirect of this tab and client, in sessionStorage. The next page of the app takes it.
  *
  * A page that leaves for the provider writes `AWAY` and the path of the login's `returnTo`. A response without `state` counts
  * only if the page has this note. The callback page replaces it by the result of the login (src/callback/finish-login.ts),
  * and so does a page that finishes the login itself, for the case that the user reloads it meanwhile.
  */
 
-const NOTE = 'strongroom.login'
+/** The key of the note, followed by the hash of issuer and client. Clients of one origin share sessionStorage. */
+const NOTE = 'strongroom.login '
 
 /** The beginning of the note of a page that has left for the provider. No result of a login begins like this. */
 export const AWAY = 'away'
@@ -28,18 +29,21 @@ export interface LoginNote {
   message?: string
 }
 
-/** Writes the note, for the tab of `window`. */
-export const writeNote = (note: string, { sessionStorage }: Window = window): void =>
-  sessionStorage.setItem(NOTE, note)
+/** Writes the client's note, for the tab of `window`. */
+export const writeNote = (
+  app: number | string | undefined,
+  note: string,
+  { sessionStorage }: Window = window,
+): void => sessionStorage.setItem(NOTE + app, note)
 
-/** Returns the note, if there is one. */
-export const readNote = (): string | null => sessionStorage.getItem(NOTE)
+/** Returns the client's note, if there is one. */
+export const readNote = (app: number): string | null => sessionStorage.getItem(NOTE + app)
 
-/** Returns the note, if there is one, and removes it. */
-export const takeNote = (): string | null => {
+/** Returns the client's note, if there is one, and removes it. */
+export const takeNote = (app: number): string | null => {
   try {
-    const note = readNote()
-    sessionStorage.removeItem(NOTE)
+    const note = readNote(app)
+    sessionStorage.removeItem(NOTE + app)
     return note
   } catch {
     return null

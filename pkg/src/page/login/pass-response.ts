@@ -6,9 +6,13 @@ import { BYE, HANDSHAKE, type PageMessage, type VaultMessage } from '../../proto
 export type AnyWorker = SharedWorker | Worker
 
 /** The result of a login. */
-export type LoginOutcome =
+export type LoginOutcome = (
   | Pick<Extract<VaultMessage, { t: 'settled' }>, 't' | 'returnTo' | 'kept' | 'again'>
   | { t: 'error'; code: string; message: string; returnTo?: string }
+) & {
+  /** The hash of issuer and client, if the vault has sent it. */
+  app?: number
+}
 
 /** Seconds in which the worker must respond. The worker's requests to the provider have their own time limits. */
 export const HANDSHAKE_TIMEOUT = 10
@@ -41,9 +45,10 @@ export const passResponse = (
       port1.postMessage([BYE])
       port1.close()
     }
+    let app: number | undefined
     const end = (outcome: LoginOutcome) => {
       leave()
-      resolve(outcome)
+      resolve({ ...outcome, app })
     }
     const fail = (code: string, message = '', returnTo?: string) =>
       end({ t: 'error', code, message, ...(returnTo !== undefined && { returnTo }) })
@@ -63,6 +68,7 @@ export const passResponse = (
       else if (message.t === 'failed') fail(message.code, message.message)
       else if (message.t === 'ready') {
         clearTimeout(timer)
+        app = message.app
         send({ t: 'callback', id: 1, url, ...(repeat && { mayRepeat: true }) })
       } else if (message.t === 'warning') warn(message)
       else if (message.t === 'settled') end(message)
