@@ -103,18 +103,22 @@ for (const kind of ['shared', 'dedicated']) {
   }
 }
 
-test('login of a client does not wait for the callback of the other', time, async () => {
-  const page = await open('shared', ['two', 'one'], 'two')
-  await startLogin(page)
-  let release
-  app.provider.faults.add('token', { hold: new Promise((resolve) => (release = resolve)) })
-  await giveConsent(page)
-  await waitUntil(page, () => location.pathname === '/callback' && globalThis.one)
-  const asked = app.ledger.until(
-    ({ type, parameters }) => type === 'authorization_request' && parameters.client_id === app.clientId,
-  )
-  await page.evaluate(() => void one.login())
-  await asked
-  release()
-  await page.context().close()
-})
+test(
+  'login by redirect does not cut off the callback of the other client, nor share its error',
+  time,
+  async () => {
+    const page = await open('dedicated', ['two', 'one'], 'two')
+    await startLogin(page)
+    let release
+    const hold = new Promise((resolve) => (release = resolve))
+    app.provider.faults.add('token', { hold, answer: { status: 400, body: { error: 'invalid_grant' } } })
+    await giveConsent(page)
+    await waitUntil(page, () => location.pathname === '/callback' && globalThis.one)
+    const asked = app.ledger.until(({ type }) => type === 'authorization_request')
+    await page.evaluate(() => void one.login())
+    assert.equal(await Promise.race([asked, page.waitForTimeout(500)]), undefined)
+    release()
+    assert.equal((await asked).parameters.client_id, app.clientId)
+    await page.context().close()
+  },
+)

@@ -63,6 +63,18 @@ test('login of another tab leaves no note', async () => {
   assert.equal(sessionStorage.getItem(NOTE), null)
 })
 
+// Another client of the page finishes the login, and its note is not of this client's name either.
+test('response to another client stays, and so does the note', async () => {
+  sessionStorage.setItem(NOTE, 'away/orders')
+  const { worker, result } = await open(`${CALLBACK}?code=a&state=0123456789abcdef.8`)
+  assert.equal(await result, null)
+  assert.match(location.href, /code=a/)
+  assert.equal(sessionStorage.getItem(NOTE), 'away/orders')
+  assert.ok(!worker.received.some(({ t }) => t === 'callback'))
+  assert.equal(await (await open(CALLBACK, Object.assign(new FakeWorker({}), { app: 8 }))).result, null)
+  assert.equal(sessionStorage.getItem(NOTE), 'away/orders')
+})
+
 test('note that script has written does not lead out of the app', async () => {
   for (const returnTo of ['javascript:alert(1)', 'https://evil.example/', '//evil.example/']) {
     for (const code of [undefined, 'login_denied']) {

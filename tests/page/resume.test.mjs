@@ -42,6 +42,13 @@ test('failed attempt of an app does not delay another app', async () => {
   assert.equal(await attempts('two'), false)
 })
 
+test('response to another app at the page’s address begins no attempt', async () => {
+  const address = 'https://app.example/callback?code=c&state=0123.8'
+  location.href = address
+  assert.equal(await attempts(7), false)
+  assert.equal(location.href, address)
+})
+
 test('logout of an app does not keep another from resuming', async () => {
   await signOut('one')
   assert.equal(await attempts('one'), false)

@@ -1,7 +1,7 @@
 /** Connects a page to a vault, or to a token handler, and implements the client's methods. */
 import type { ConnectOptions, Events, LogoutOptions, Resumed, Strongroom } from './api.js'
 import { isResponse, webUrl } from './address.js'
-import { callbacksOf, handleCallback, loadLogin } from './login/callback.js'
+import { afterCallbacks, callbacksOf, handleCallback, loadLogin } from './login/callback.js'
 import { StrongroomError } from './errors/error.js'
 import { vaultFetch } from './fetch/fetch.js'
 import { watchUser } from './activity.js'
@@ -256,8 +256,8 @@ export const connect = async (
       if (isSignedIn(state, options)) return state.session!
       const { href } = location
       // A callback that the callback page has finished ends before login.js is there.
-      const callbacks = callbacksOf(ready.app)
-      const begun = callbacks.inFlight
+      const own = callbacksOf(ready.app)
+      const begun = own.inFlight
       // login.js refuses a popup in a foreign frame. Usually it is loaded already, so that no window opens.
       const popup = loaded?.isForeignFrame() ? undefined : openPopup(connection, options)
       try {
@@ -266,7 +266,7 @@ export const connect = async (
           href,
           popup,
           hasSession: () => state.session,
-          callback: () => callbacks.inFlight ?? begun,
+          callback: () => afterCallbacks(own.inFlight ?? begun),
           refuse,
           webUrl,
           printed,

@@ -18,7 +18,7 @@ interface Callbacks {
    * call of `handleCallback()` gets the promise of the first call.
    */
   handled: Map<string, Result>
-  /** The promise of the callback that is in flight, if any. `login()` waits for this callback. */
+  /** The promise of the callback that is in flight, if any. */
   inFlight?: Result
 }
 
@@ -26,6 +26,14 @@ const callbacks: Record<number, Callbacks> = {}
 
 /** Returns the callbacks of the client with this hash. */
 export const callbacksOf = (app: number): Callbacks => (callbacks[app] ??= { handled: new Map() })
+
+/** Resolves with the result of this client's callback, when no callback of the page is in flight. */
+export const afterCallbacks = async (
+  result: Result | undefined,
+): Promise<CallbackResult | null | undefined> => {
+  await Promise.allSettled(Object.values(callbacks).map(({ inFlight }) => inFlight))
+  return result
+}
 
 /** Loads the code that most pages do not need, because users do not sign in there. */
 export const loadLogin = () => load(() => import('./login.js'), 'login')

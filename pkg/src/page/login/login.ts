@@ -46,8 +46,8 @@ interface LoginContext {
   /** With `mode: 'popup'`: the window that the click opened, or `null` if the browser blocked the window. */
   popup?: Window | null
   hasSession: () => unknown
-  /** Returns the promise of the callback that is in flight, or `undefined` if no callback is in flight. */
-  callback: () => Promise<CallbackResult | null> | undefined
+  /** Waits for the callbacks that are in flight, and resolves with the result of this client's. */
+  callback: () => Promise<CallbackResult | null | undefined>
   refuse: typeof Refuse
   webUrl: typeof WebUrl
   /** Waits until the warnings of the vault are printed. */
@@ -63,7 +63,7 @@ interface LoginContext {
  * In redirect mode this function first waits for a callback of this page that is in flight, or begins in this turn. A
  * route guard may call `login()` during `handleCallback()`, for example. If the callback succeeds and `options`
  * requires nothing more, no other login starts. If another login started, guard and callback would send the page back
- * and forth forever.
+ * and forth forever. It also waits for a callback of another client of this page, which a redirect would cut off.
  */
 export const login = async (
   connection: Connection,
