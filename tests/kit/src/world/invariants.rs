@@ -192,6 +192,8 @@ struct Trouble {
     failures: u32,
     /// The network, the store or the device was slow.
     is_hindered: bool,
+    /// A worker has ended since, which may have known that the response to a refresh was lost.
+    is_forgotten: bool,
 }
 
 impl Watch {
@@ -239,6 +241,8 @@ impl Watch {
             }
         }
         self.hinder();
+        let lost = self.lost.values_mut();
+        lost.for_each(|lost| lost.is_forgotten = true);
         self.sessions.killed(vault);
     }
 
@@ -622,9 +626,10 @@ impl Watch {
         self.lost.insert(sent.to_owned(), trouble);
     }
 
-    /// Returns the consumed refresh tokens whose successors were lost with a worker.
-    pub fn lost_with_worker(&self) -> impl Iterator<Item = &String> {
-        self.lost_with_worker.iter()
+    /// Returns the consumed refresh tokens whose successors are lost, which no vault may know since a worker has ended.
+    pub fn forgotten(&self) -> impl Iterator<Item = &String> {
+        let lost = self.lost.iter();
+        lost.filter_map(|(token, trouble)| trouble.is_forgotten.then_some(token))
     }
 
     /// Records that the provider received a consumed refresh token again and revoked the token's family.

@@ -159,6 +159,8 @@ impl World {
                     line.unanswered += 1;
                     line.unreadable_since = match outcome {
                         Outcome::Opaque => line.unreadable_since.or(Some(now)),
+                        // A probe after a pushed request may say nothing about refreshes.
+                        _ if line.has_pushed => line.unreadable_since,
                         _ => None,
                     };
                     // A refresh may have waited for its answer.

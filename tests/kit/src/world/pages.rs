@@ -485,12 +485,12 @@ impl World {
 }
 
 impl World {
-    /// Checks that a session has no valid refresh token, as a logout has said. A successor may have been lost with its
-    /// worker. The body of the response to a revocation does not count (RFC 7009 2.2), so that of a portal confirms it, too.
+    /// Checks that a session has no valid refresh token, as a logout has said. A successor may be lost without the
+    /// vault's knowledge, after the end of a worker. The body of the response to a revocation does not count (RFC 7009 2.2), so that of a portal confirms it, too.
     fn check_revoked(&self, request: Request, family: usize) {
         let is_its = |token: &String| self.provider.family_of(token) == Some(family);
         let is_excused = self.provider.answered_by_portal.contains(&family)
-            || self.watch.lost_with_worker().any(is_its);
+            || self.watch.forgotten().any(is_its);
         Invariant::Revoked.holds_if(is_excused || !self.provider.honors(family), || {
             format!("{request}, family {family}")
         });
