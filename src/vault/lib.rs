@@ -940,6 +940,7 @@ impl Vault {
             SignOut::ReadStoreAt(at) => return tokens.persistence.read_at(at),
             SignOut::End => {}
         }
+        // control: sign_out_elsewhere_ends_the_session
         if session_began_after(&self.ctx, at) {
             return;
         }

@@ -150,6 +150,9 @@ pub(crate) struct Life {
     more_dice: Dice,
     /// Decides about deployments, in some lives.
     build_dice: Option<Dice>,
+    /// Decides which vaults have no store, in some lives: an app is deployed in two builds, and only one of them persists
+    /// sessions.
+    storage_dice: Option<Dice>,
     /// Decides about logins on another device, in some lives.
     device_dice: Option<Dice>,
     /// Decides about APIs that demand another login, in some lives.
@@ -158,8 +161,10 @@ pub(crate) struct Life {
     demanding: Vec<Request>,
     /// Decides about sockets, in some lives.
     socket_dice: Option<Dice>,
-    /// The configuration, and the number of times that a new build of the app was deployed.
+    /// The configuration with [`PERSIST`] in the place of `session.persist`, this value for vaults with a store, and the
+    /// number of times that a new build of the app was deployed.
     config: String,
+    persist: &'static str,
     builds: u64,
     /// True if tokens are bound to a key, and servers require nonces.
     uses_dpop: bool,
@@ -229,6 +234,9 @@ fn some_identity(seed: u64, home: Home) -> Option<&'static str> {
     };
     (dice.roll(5) == 0).then(|| dice.pick(values))
 }
+
+/// In a configuration, stands for a value of `session.persist`.
+const PERSIST: &str = "PERSIST";
 
 /// Returns the value of `session.persist` for vaults with a store.
 fn some_storage(seed: u64) -> &'static str {
@@ -324,15 +332,21 @@ impl Life {
             false => "",
         };
         let config = format!(
-            r#"{{{of_server}{pinned}{devices}"session":{{"idle":{idle},"absolute":{absolute},"persist":"{persist}"}},"dpop":{uses_dpop},"apis":[{}]}}"#,
+            r#"{{{of_server}{pinned}{devices}"session":{{"idle":{idle},"absolute":{absolute},"persist":"{PERSIST}"}},"dpop":{uses_dpop},"apis":[{}]}}"#,
             rules.collect::<Vec<_>>().join(",")
         );
-        let mut world = World::seeded(&config, seed);
+        let mut world = World::seeded(&config.replace(PERSIST, persist), seed);
         for (api, resource) in of_their_own {
             world.checkers.entry(api).or_default().resource = Some(resource);
             world.provider.resources.push(resource);
         }
+        let mut storage_dice = Dice::new(seed.rotate_left(53));
+        let is_mixed = home != Home::Memory && storage_dice.roll(5) == 0;
         for _ in 1..vaults {
+            if is_mixed {
+                let persist = storage_dice.pick(&[persist, "memory"]);
+                world.reconfigure(&config.replace(PERSIST, persist));
+            }
             world.add_vault();
             world.spreads_hints = true;
         }
@@ -383,11 +397,13 @@ impl Life {
             dice,
             more_dice,
             build_dice: is_deploying.then_some(build_dice),
+            storage_dice: is_mixed.then_some(storage_dice),
             device_dice: has_devices.then_some(device_dice),
             demand_dice: has_demands.then_some(demand_dice),
             demanding: Vec::new(),
             socket_dice: has_sockets.then_some(socket_dice),
             config,
+            persist,
             builds: 0,
             uses_dpop,
             identity,
@@ -425,6 +441,9 @@ impl Life {
             Home::Memory => "one vault without persistence".to_owned(),
             Home::Store { vaults } => format!("{vaults} vaults over one store"),
         });
+        if self.storage_dice.is_some() {
+            self.tell("some vaults have no store");
+        }
         let refusing = self.world.provider.refusing;
         self.tell(&format!("the provider rejects refreshes: {refusing:?}"));
         if self.uses_dpop {
@@ -451,6 +470,7 @@ impl Life {
             self.step_up();
             self.step();
             self.tally.steps += 1;
+            self.notice_storages();
         }
         if self.more_dice.roll(30) == 0 {
             self.provoke_suspicion();
@@ -471,6 +491,11 @@ impl Life {
         if self.dice.roll(5) != 0 {
             let faults = std::mem::take(&mut self.faults);
             self.login_now(page);
+            let sharing = self.sharing();
+            for vault in (1..self.workers.len()).filter(|vault| !sharing.contains(vault)) {
+                let page = self.pages_of(vault)[0];
+                self.login_now(page);
+            }
             self.faults = faults;
         }
     }

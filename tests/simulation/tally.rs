@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     pub(crate) plain: u64,
     /// Lives in which an API has its own tokens.
     pub(crate) with_own_tokens: u64,
+    /// Lives in which a vault without a store had a session beside a session of a vault with a store.
+    pub(crate) mixed: u64,
     pub(crate) steps: u64,
     pub(crate) calls: u64,
     pub(crate) logins: u64,
@@ -48,6 +50,7 @@ impl Tally {
             (&mut self.bound, other.bound),
             (&mut self.plain, other.plain),
             (&mut self.with_own_tokens, other.with_own_tokens),
+            (&mut self.mixed, other.mixed),
             (&mut self.steps, other.steps),
             (&mut self.calls, other.calls),
             (&mut self.logins, other.logins),
@@ -88,6 +91,7 @@ impl fmt::Display for Tally {
             bound,
             plain,
             with_own_tokens,
+            mixed,
             steps,
             calls,
             logins,
@@ -109,7 +113,7 @@ impl fmt::Display for Tally {
         )?;
         writeln!(
             f,
-            "  of them {bound} with tokens that are bound to a key, {with_own_tokens} with an API that has tokens of its own, {plain} with a server that issues no ID tokens"
+            "  of them {bound} with tokens that are bound to a key, {with_own_tokens} with an API that has tokens of its own, {plain} with a server that issues no ID tokens, {mixed} with a session in memory beside a stored one"
         )?;
         writeln!(
             f,

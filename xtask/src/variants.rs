@@ -170,6 +170,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
         breaks: After("return self.refresh.persisted(op);"),
     },
     Variant {
+        control: "sign_out_elsewhere_ends_the_session",
+        fault: "a session in memory survives a sign-out in another vault",
+        noticed_by: "definite_verdict",
+        seed: 79,
+        breaks: Always,
+    },
+    Variant {
         control: "invalid_grant_is_final",
         fault: "invalid_grant is retried",
         noticed_by: "definite_verdict",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rules::base::clock::Millis;
 use vault::PortId;
 
-use super::{HOUR, Home, Life, MINUTE, SECOND, Todo, Worker};
+use super::{HOUR, Home, Life, MINUTE, PERSIST, SECOND, Todo, Worker};
 use kit::world::{JobId, Kind, REFRESH};
 
 impl Life {
@@ -160,11 +160,38 @@ impl Life {
         };
         if dice.roll(12) == 0 {
             self.builds += 1;
-            let tolerance = format!(r#"{{"clockTolerance":{},"#, 60 + self.builds);
-            let config = self.config.replacen('{', &tolerance, 1);
             self.tell("a new build is deployed");
-            self.world.reconfigure(&config);
+            self.serve_a_build();
             self.tally.fault("new build deployed");
+        }
+    }
+
+    /// Sets the configuration of the workers that start from now on.
+    pub(super) fn serve_a_build(&mut self) {
+        let persist = match &mut self.storage_dice {
+            Some(dice) => dice.pick(&[self.persist, "memory"]),
+            None => self.persist,
+        };
+        let mut config = self.config.replace(PERSIST, persist);
+        if self.builds > 0 {
+            let tolerance = format!(r#"{{"clockTolerance":{},"#, 60 + self.builds);
+            config = config.replacen('{', &tolerance, 1);
+        }
+        self.world.reconfigure(&config);
+    }
+
+    /// Counts a life in which a vault without a store has a session beside one with a store.
+    pub(super) fn notice_storages(&mut self) {
+        let sessions = &self.world.watch.sessions;
+        let has_both = || {
+            let vaults = (0..self.workers.len()).filter(|vault| sessions.told(*vault).is_some());
+            let mut stores: Vec<bool> = vaults.map(|vault| sessions.uses_store(vault)).collect();
+            stores.sort_unstable();
+            stores.dedup();
+            stores.len() == 2
+        };
+        if self.storage_dice.is_some() && self.tally.mixed == 0 && has_both() {
+            self.tally.mixed = 1;
         }
     }
 
@@ -203,6 +230,9 @@ impl Life {
             }
         }
         self.tell(&format!("the worker of vault {vault} is killed"));
+        if self.storage_dice.is_some() {
+            self.serve_a_build();
+        }
         self.world.kill(vault);
         self.workers[vault] = Worker::default();
         let its = self.pages_of(vault);

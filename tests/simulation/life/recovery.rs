@@ -14,7 +14,10 @@ use kit::world::{PageResponse, REFRESH};
 impl Life {
     pub(super) fn faults_stop(&mut self) {
         self.tell("the faults stop here");
-        if self.builds > 0 {
+        if self.builds > 0 || self.build_dice.is_some() && self.storage_dice.is_some() {
+            // The deployment is complete: all workers are of one build.
+            self.serve_a_build();
+            self.storage_dice = None;
             for vault in 0..self.workers.len() {
                 self.replace_worker(vault);
             }
@@ -88,29 +91,40 @@ impl Life {
             self.login_appears(vault);
         }
         self.run(MINUTE);
-        let families = self.families();
+        let families = self.families(&self.sharing());
         let is_same = families.iter().all(|family| *family == families[0]);
         Invariant::Agreement.holds_if(is_same, || format!("families {families:?}"));
     }
 
-    /// Returns the families of the sessions that the pages of each vault know.
-    fn families(&self) -> Vec<Option<usize>> {
+    /// Returns the vaults that share the store.
+    pub(super) fn sharing(&self) -> Vec<usize> {
+        let sessions = &self.world.watch.sessions;
         let vaults = 0..self.workers.len();
-        let watch = &self.world.watch;
-        vaults.map(|vault| watch.sessions.told(vault)).collect()
+        vaults.filter(|vault| sessions.uses_store(*vault)).collect()
     }
 
-    /// Checks that a login in one vault soon reaches all vaults. A vault that holds the lock may first have to repeat a
-    /// failed write.
+    /// Returns the families of the sessions that the pages of each vault know.
+    fn families(&self, vaults: &[usize]) -> Vec<Option<usize>> {
+        let sessions = &self.world.watch.sessions;
+        vaults.iter().map(|vault| sessions.told(*vault)).collect()
+    }
+
+    /// Checks that a login in one vault soon reaches all vaults that share its store. A vault that holds the lock may
+    /// first have to repeat a failed write.
     fn login_appears(&mut self, vault: usize) {
         let end = self.now() + STORE_RECOVERY;
+        let sharing = match self.world.watch.sessions.uses_store(vault) {
+            true => self.sharing(),
+            false => vec![vault],
+        };
         loop {
-            let families = self.families();
-            if families[vault].is_none() {
+            let families = self.families(&sharing);
+            let its = self.world.watch.sessions.told(vault);
+            if its.is_none() {
                 // The session has already ended, because in some lives tokens or idle limits last only for seconds.
                 self.login_works(vault);
             }
-            if families.iter().all(|family| *family == families[vault]) {
+            if families.iter().all(|family| *family == its) {
                 break;
             }
             Invariant::Recovery.holds_if(self.now() < end, || {
@@ -118,13 +132,13 @@ impl Life {
             });
             self.run(SECOND);
         }
-        for vault in 0..self.workers.len() {
+        for vault in sharing.iter().copied() {
             let page = self.pages_of(vault)[0];
             let found = self.works_again(page);
             // Without refresh tokens, the session may have ended by now, and the login for the next session may be in
             // flight.
-            let is_short =
-                !self.world.provider.issues_refresh_tokens || self.families().contains(&None);
+            let is_short = !self.world.provider.issues_refresh_tokens
+                || self.families(&sharing).contains(&None);
             Invariant::Recovery.holds_if(found == Found::Working || is_short, || {
                 format!("vault {vault} does not learn of a login")
             });

@@ -550,7 +550,8 @@ impl World {
             Task::Changed => self.input(Input::Changed),
             Task::Hinted(hint) => {
                 if hint.news != News::SignedIn {
-                    self.watch.sessions.may_log_out(vault);
+                    let now = self.time_of(vault);
+                    self.watch.sessions.hears_of_logout(vault, &hint, &now);
                 }
                 self.input(Input::Hinted(hint));
             }

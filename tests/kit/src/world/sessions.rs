@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use rules::base::clock::{Instant, Millis, UnixMillis};
 use rules::codec::json::Value;
 use rules::config::Limits;
-use vault::{Loaded, OpId, Taken};
+use vault::{Hint, Loaded, News, OpId, Taken};
 
 use super::JobId;
 use super::elapsed::Since;
@@ -437,9 +437,21 @@ impl Sessions {
         seen.must_end = Some("logged_out");
     }
 
-    /// Records that a vault learns of a logout in another vault. The vault may follow the store or the hint.
-    pub fn may_log_out(&mut self, vault: usize) {
-        self.seen(vault).justified.insert("logged_out");
+    /// Records that a vault learns of a logout in another vault. A vault with a store may follow the store or the hint. A
+    /// vault without a store ends its session if that began before the logout.
+    pub fn hears_of_logout(&mut self, vault: usize, hint: &Hint, now: &Instant) {
+        let seen = self.seen(vault);
+        let since = Millis(now.wall.saturating_sub(hint.time));
+        let began_before = |holding: &Holding| holding.started.longest(now) >= since;
+        if seen.uses_store {
+            seen.justified.insert("logged_out");
+        } else if hint.news != News::NotStored && seen.holdings.values().any(began_before) {
+            seen.justified.insert("logged_out");
+            let told = seen.told.and_then(|family| seen.holdings.get(&family));
+            if told.is_some_and(began_before) {
+                seen.must_end = Some("logged_out");
+            }
+        }
     }
 
     /// Records that a vault receives a response that ends this family's session.
