@@ -51,7 +51,7 @@ pub fn check(input: &[u8]) {
             .iter()
             .any(|code| code.len() > 30 && message.contains(code))
     };
-    let app = config().flow.app().into();
+    let app: u64 = config().flow.app().into();
     let is_of_another_client = |state: &str| {
         let found = state.split('.').nth(1).and_then(json::parse_u64);
         found.is_some_and(|found| found != app)
