@@ -33,12 +33,14 @@ static VAULT: HostCell = HostCell(Cell::new(None));
 pub fn start(
     config_json: Text,
     base_url: Text,
+    name: Text,
     scope: WorkerScope,
     on_event: OnEvent,
     store_lock: StoreLock,
     database: VaultDatabase,
 ) -> JsValue {
-    match Config::parse(&config_json.copy(), &base_url.copy()) {
+    let config = Config::parse(&config_json.copy(), &base_url.copy());
+    match config.and_then(|config| config.with_account(&name.copy())) {
         Ok(config) => {
             let mut host = Host::new(config, scope, on_event, store_lock, database);
             host.load();

@@ -423,7 +423,7 @@ const LONG_AGO: u64 = 1 << 40;
 /// share an origin.
 fn session_name(config: &Config) -> String {
     if config.stores_sessions() {
-        ["session ", &config.flow.issuer, " ", &config.flow.client_id].concat()
+        ["session ", &config.flow.key()].concat()
     } else {
         String::new()
     }

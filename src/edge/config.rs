@@ -27,7 +27,6 @@ use rules::oauth::jwks::Algorithm;
 use rules::oauth::metadata::Metadata;
 use rules::oauth::pkce;
 use rules::oauth::token_endpoint::Scheme;
-use rules::session::EndReason;
 
 const OPTIONS: &str = "authorizationParams backChannelLogout base claims client clockTolerance consent cookie dpop \
     guards idTokenSignedResponseAlg identity issuer logDescriptions loginParams logout metadata origin par postLogoutRedirectUri \
@@ -229,9 +228,6 @@ pub struct Config {
     pub par: bool,
     /// The provider's metadata, if it is configured and not discovered.
     pub metadata: Option<Box<Metadata>>,
-    /// True if other sessions may have the grant of a session that ends, so that no end of a session by its user or its limits
-    /// revokes a token.
-    pub forgets: bool,
     /// The tenant's name, or an empty string for a handler without tenants: see [`Config::with_tenant`].
     pub tenant: String,
 }
@@ -322,7 +318,6 @@ impl Config {
             guards,
             post_logout: path(options, "postLogoutRedirectUri"),
             back_channel_logout: options.boolean_or("backChannelLogout", flow.has_openid()),
-            forgets: options.one_of("logout", r#""revoke" "forget""#) == r#""forget""#,
             logs_descriptions: options.boolean_or("logDescriptions", true),
             par: options.boolean("par"),
             metadata: provider::metadata(options, &expected),
@@ -354,30 +349,11 @@ impl Config {
     /// # Errors
     /// [`Code::ConfigInvalid`] if an option is only for tenants.
     pub fn without_tenants(self) -> Result<Self> {
-        if self.forgets {
+        if self.flow.forgets {
             let why = msg!("logout: 'forget' is only for tenants()");
             return Err(Error::new(Code::ConfigInvalid, why));
         }
         Ok(self)
-    }
-
-    /// Returns the reason of an end by the user's choice.
-    pub(crate) const fn logout_reason(&self) -> EndReason {
-        if self.forgets {
-            EndReason::Forgotten
-        } else {
-            EndReason::LoggedOut
-        }
-    }
-
-    /// Returns true if the grant of a session that has ended for this reason must stay valid, since another session may have
-    /// it.
-    pub(crate) const fn spares_grant(&self, reason: EndReason) -> bool {
-        match reason {
-            EndReason::Replaced | EndReason::Forgotten => true,
-            EndReason::Idle | EndReason::Absolute | EndReason::SessionExpired => self.forgets,
-            _ => false,
-        }
     }
 
     /// Returns the authentication scheme of access tokens.

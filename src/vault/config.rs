@@ -13,6 +13,7 @@ mod pushing;
 mod redirect_uri;
 
 use rules::Result;
+use rules::codec::json;
 use rules::codec::url::Url;
 use rules::config::{
     Faults, Flow, Limits, Options, Redirection, fault, fingerprint, provider, reader, request,
@@ -26,6 +27,9 @@ pub use persist::Persist;
 use pinned::Pinned;
 pub use pushing::Pushing;
 use redirect_uri::RedirectUri;
+
+/// The most accounts: their numbers have one digit.
+const MOST_ACCOUNTS: u64 = 10;
 
 /// A validated configuration.
 #[derive(Clone, Debug)]
@@ -50,6 +54,8 @@ pub struct Config {
     pub tells_reasons: bool,
     /// True if pages may inspect the vault's events and state, without the values of tokens and other secrets.
     pub may_inspect: bool,
+    /// The number of accounts, or 0 if the app has only one session: see [`Self::with_account`].
+    pub accounts: u64,
     /// Fingerprint of this library's version, this configuration and the worker's address, in 16 bits. A deployment
     /// that changes one of the three almost always changes the fingerprint.
     pub build: u16,
@@ -78,6 +84,26 @@ impl Config {
     #[must_use]
     pub fn sign_in_channel(&self) -> String {
         [&self.flow.channel(), " ", self.redirect_uri.href()].concat()
+    }
+
+    /// Returns the configuration for the account whose number is the worker's name. A worker without a name has the first account,
+    /// with the number 0. Without the option `accounts`, the name has no meaning.
+    ///
+    /// # Errors
+    /// [`Code::ConfigInvalid`](rules::Code::ConfigInvalid) if there is no such account.
+    pub fn with_account(mut self, name: &str) -> Result<Self> {
+        if self.accounts > 0 && !name.is_empty() {
+            self.flow.account = match json::parse_u64(name) {
+                Some(account) if account < self.accounts && name.len() == 1 => account,
+                _ => {
+                    return Err(fault(&[
+                        msg!("the worker's name must be the number of an account, from 0 to "),
+                        &json::digits(self.accounts - 1),
+                    ]));
+                }
+            };
+        }
+        Ok(self)
     }
 
     /// Takes the provider's metadata out of the configuration. Returns `None` if the configuration contains no
@@ -134,6 +160,7 @@ impl Config {
             tells_reasons: options.boolean("reasons"),
             may_inspect: options.boolean("inspect"),
             redirect_uri: redirect_uri.url,
+            accounts: accounts(&options),
             build,
             is_dedicated: false,
         };
@@ -145,6 +172,25 @@ impl Config {
             Some(error) => Err(error),
         }
     }
+}
+
+/// Reads the number of accounts.
+fn accounts(options: &Options<'_>) -> u64 {
+    let Some(value) = options.object.get("accounts") else {
+        if options
+            .object
+            .get("logout")
+            .is_some_and(|value| value.as_str() == Some("forget"))
+        {
+            options.refuse("logout", msg!("'forget' is only for several `accounts`"));
+        }
+        return 0;
+    };
+    let accounts = value.as_u64().unwrap_or_default();
+    if !(2..=MOST_ACCOUNTS).contains(&accounts) {
+        options.refuse("accounts", msg!("it must be a whole number from 2 to 10"));
+    }
+    accounts
 }
 
 #[cfg(test)]
@@ -645,6 +691,33 @@ mod tests {
             );
         }
         assert!(!configured("{}").unwrap().stores_sessions());
+    }
+
+    #[test]
+    fn worker_of_an_account_has_its_number_as_name() {
+        for (changes, name, account) in [
+            ("{}", "anything", Some(0)),
+            (r#"{"accounts":2}"#, "", Some(0)),
+            (r#"{"accounts":2}"#, "1", Some(1)),
+            (r#"{"accounts":2}"#, "2", None),
+            (r#"{"accounts":10}"#, "9", Some(9)),
+            (r#"{"accounts":10}"#, "09", None),
+            (r#"{"accounts":10}"#, "acme", None),
+        ] {
+            let config = configured(changes).unwrap().with_account(name);
+            let found = config.ok().map(|config| config.flow.account);
+            assert_eq!(found, account, "{changes} {name}");
+        }
+        for changes in [
+            r#"{"accounts":1}"#,
+            r#"{"accounts":11}"#,
+            r#"{"accounts":"2"}"#,
+            r#"{"logout":"forget"}"#,
+            r#"{"accounts":2,"logout":"keep"}"#,
+        ] {
+            let error = configured(changes).unwrap_err();
+            assert_eq!(error.code(), Code::ConfigInvalid, "{changes}");
+        }
     }
 
     #[test]

@@ -382,7 +382,7 @@ impl Context {
         let view = self.session.as_ref().map(|s| {
             session::view(s, &self.config.flow, self.is_kept(), self.is_suspected).to_json()
         });
-        let reason = self.end_reason.map(EndReason::as_str);
+        let reason = self.end_reason.map(EndReason::seen_as);
         if let Some(elsewhere) = self.elsewhere {
             message.flag("elsewhere", elsewhere);
         }
@@ -446,7 +446,7 @@ impl Context {
     pub(super) fn no_session(&self) -> Error {
         let why = match self.end_reason {
             None => [msg!("there is no session"), ""],
-            Some(reason) => [msg!("the session has ended: "), reason.as_str()],
+            Some(reason) => [msg!("the session has ended: "), reason.seen_as()],
         };
         Error::of(Code::LoginRequired, &why)
     }

@@ -851,6 +851,7 @@ impl Vault {
             // which belong to the same grant.
             CallbackOutcome::Unused(_) if self.ctx.session.is_some() => {}
             CallbackOutcome::Unused(tokens) => self.tokens.revoke_unused(&mut self.ctx, &tokens),
+
             CallbackOutcome::Verified(verified) => self.complete_login(*verified),
         }
     }
@@ -866,6 +867,13 @@ impl Vault {
         // The provider may leave `scope` out of the response if it granted the requested scope (RFC 6749 5.1).
         if let Some(requested) = login.pending.scope.as_deref() {
             tokens.scope.get_or_insert_with(|| requested.to_owned());
+        }
+        if self.ctx.config.accounts > 0
+            && let Some(current) = self.ctx.session.as_deref()
+            && current.original().is_other_user(user.subject())
+        {
+            // The grant may be another account's, so nothing is revoked.
+            return login.refuse(&mut self.ctx, &mut self.logins);
         }
         self.calls.step_up.record_login(&self.ctx, &login.pending);
         let sid = self.ctx.new_sid();
@@ -971,7 +979,7 @@ impl Vault {
     /// Ends the session because of a sign-out in another vault at the time `at`. The end also applies to the stored
     /// session, if that session began before this time.
     fn end_logged_out(&mut self, at: UnixMillis) {
-        self.end_session(EndReason::LoggedOut);
+        self.end_session(self.ctx.config.flow.logout_reason());
         let at = self.ctx.now.back_to(at);
         self.tokens.persistence.limit_end(&at);
     }
@@ -1030,7 +1038,12 @@ impl Vault {
             .signed_out_while_loading(&mut self.ctx, Some(now));
         self.callbacks.cancel();
         // The session ends before `return_to` is checked, so that it ends even if that address is refused.
-        let revocation = self.end_session(EndReason::LoggedOut);
+        let reason = match request.provider {
+            // The user is signed out at the provider, too, so the grant must end.
+            true => EndReason::LoggedOut,
+            false => self.ctx.config.flow.logout_reason(),
+        };
+        let revocation = self.end_session(reason);
         let Self { ctx, tokens, .. } = self;
         let awaits_store = tokens.persistence.has_unwritten_end(ctx);
         let awaits_metadata = tokens.revocations.awaits_metadata();
@@ -1279,7 +1292,7 @@ impl Vault {
                 let is_unstored = tokens.persistence.is_behind();
                 if let Some(closed) = session_end::close(ctx, tokens, calls, reason) {
                     // The vault that has ended the session did not know this vault's tokens.
-                    if is_unstored && let Some(token) = closed.token_to_revoke(reason) {
+                    if is_unstored && let Some(token) = closed.token_to_revoke(ctx, reason) {
                         tokens.revoke(ctx, token);
                     }
                     tokens.persistence.ended_elsewhere();
@@ -1288,7 +1301,7 @@ impl Vault {
                 return;
             }
             Merged::Overwritten(began) => {
-                self.end_session(EndReason::LoggedOut);
+                self.end_session(self.ctx.config.flow.logout_reason());
                 return self.tokens.persistence.limit_end(&began);
             }
             Merged::Recorded => {

@@ -13,6 +13,9 @@ pub(super) fn greet(ctx: &mut Context, hints: &Hints, port: PortId) {
     ready.number("version", PROTOCOL);
     // Pages name the records of this app by a hash of issuer and client, since apps of one origin share localStorage.
     ready.number("app", ctx.config.flow.app().into());
+    if ctx.config.accounts > 0 {
+        ready.number("account", ctx.config.flow.account);
+    }
     if ctx.config.login.has_callback_page {
         ready.flag("callbackPage", true);
     }

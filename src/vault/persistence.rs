@@ -526,7 +526,7 @@ impl Persistence {
         let Some(ended) = &mut self.ended else {
             return false;
         };
-        if ended.reason != EndReason::LoggedOut || ended.marks.is_some() {
+        if !ended.reason.is_logout() || ended.marks.is_some() {
             return false;
         }
         ended.marks = Some(vec![ended.sid.clone()]);

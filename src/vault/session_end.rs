@@ -23,10 +23,10 @@ pub(super) struct Closed {
 }
 
 impl Closed {
-    /// Returns the newest refresh token, if `reason` calls for a revocation.
-    pub(super) fn token_to_revoke(&self, reason: EndReason) -> Option<&Secret> {
+    /// Returns the newest refresh token, if it should be revoked after an end for this reason.
+    pub(super) fn token_to_revoke(&self, ctx: &Context, reason: EndReason) -> Option<&Secret> {
         let token = self.successor.as_ref().or(self.session.refresh_token());
-        token.filter(|_| reason.calls_for_revocation())
+        token.filter(|_| ctx.config.flow.revokes(reason))
     }
 }
 
@@ -39,7 +39,7 @@ pub(super) fn end(
     reason: EndReason,
 ) -> Option<OpId> {
     let closed = close(ctx, tokens, calls, reason)?;
-    let (session, token) = (&closed.session, closed.token_to_revoke(reason));
+    let (session, token) = (&closed.session, closed.token_to_revoke(ctx, reason));
     if ctx.stores_sessions()
         && matches!(
             reason,
@@ -66,8 +66,8 @@ pub(super) fn close(
     ctx.end_reason = Some(reason);
     let successor = tokens.refresh.end(ctx);
     ctx.broadcast_session();
-    ctx.trace("session_ended", Some(reason.as_str()));
-    let message = [msg!("the session has ended: "), reason.as_str()];
+    ctx.trace("session_ended", Some(reason.seen_as()));
+    let message = [msg!("the session has ended: "), reason.seen_as()];
     let error = Error::of(Code::SessionEnded, &message);
     calls.give_up_all(ctx, &mut tokens.dpop, GiveUpReason::SessionEnded, &error);
     calls.list.end_without_page(ctx);
@@ -107,6 +107,7 @@ pub(super) fn replace(
         calls.give_up_all(ctx, &mut tokens.dpop, GiveUpReason::SessionEnded, &error);
         calls.list.end_without_page(ctx);
         detached = successor.or(before.refresh_token().cloned());
+        detached = detached.filter(|_| !ctx.config.flow.forgets);
     }
     tokens.refresh.abandon(ctx);
     calls.list.detach();

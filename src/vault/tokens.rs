@@ -198,9 +198,11 @@ impl Tokens {
         self.revocations.revoke(ctx, &self.provider, refresh_token)
     }
 
-    /// Revokes the refresh token in `tokens`. The session does not adopt these tokens.
+    /// Revokes the refresh token in `tokens`, which no session adopts, unless another account may have the same grant.
     pub(super) fn revoke_unused(&mut self, ctx: &mut Context, tokens: &TokenSet) {
-        if let Some(refresh_token) = &tokens.refresh_token {
+        if let Some(refresh_token) = &tokens.refresh_token
+            && !ctx.config.flow.forgets
+        {
             self.revoke(ctx, refresh_token);
         }
     }
@@ -336,7 +338,7 @@ impl Tokens {
         if ctx.stores_sessions() {
             self.persistence.end(ctx, session, reason, token);
             self.acquire_lock(ctx);
-            if reason == EndReason::LoggedOut {
+            if reason.is_logout() {
                 self.persistence.shorten_wait(ctx);
             }
         }

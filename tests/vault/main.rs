@@ -9,6 +9,7 @@
     reason = "a test may panic on anything unexpected"
 )]
 
+mod accounts;
 mod activity;
 mod api_failures;
 #[path = "../both/mod.rs"]

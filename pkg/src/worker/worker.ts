@@ -74,7 +74,7 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
   const lock = (storeLock = openStoreLock(stop))
   memory = await loadWasm(wasm, core.initSync)
   guard(() => {
-    const fault = core.start(json, location.href, self, onEvent, lock, database)
+    const fault = core.start(json, location.href, name, self, onEvent, lock, database)
     if (fault != null) end(configInvalid(fault))
     else ports.forEach(connect)
   })

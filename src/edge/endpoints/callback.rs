@@ -400,7 +400,7 @@ async fn revoke_unused(
     refresh_token: Option<&Secret>,
     user: Option<&Identity>,
 ) {
-    if context.task.config().forgets {
+    if context.task.config().flow.forgets {
         return;
     }
     let has_grant = match (context.presented().await, user) {
@@ -504,7 +504,7 @@ async fn end_previous_session(context: &RequestContext, pending: &Pending, user:
     if is_of(&before, user) {
         end::end_replaced(&context.task, &before).await;
     } else {
-        let reason = context.task.config().logout_reason();
+        let reason = context.task.config().flow.logout_reason();
         end::end_session(&context.task, &before, reason).await;
     }
 }

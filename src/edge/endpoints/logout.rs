@@ -90,7 +90,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
             let is_at_provider = !is_script || context.url.query() == AT_PROVIDER;
             let reason = match is_at_provider {
                 true => EndReason::LoggedOut,
-                false => context.task.config().logout_reason(),
+                false => context.task.config().flow.logout_reason(),
             };
             let arrived = context.task.arrived();
             end::end_session_since(&context.task, session, reason, arrived).await

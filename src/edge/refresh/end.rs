@@ -44,8 +44,7 @@ pub(crate) async fn end_session_since(
     let Some(end) = write_end(task, session, reason, began).await else {
         return false;
     };
-    let ended_for = end.order.reason;
-    let revokes = ended_for.calls_for_revocation() && !task.config().spares_grant(ended_for);
+    let revokes = task.config().flow.revokes(end.order.reason);
     if !revokes || !tokens::revoke(task, &end.latest).await {
         return false;
     }

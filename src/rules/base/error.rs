@@ -141,6 +141,9 @@ codes! {
     /// A warning: the ID token of a login lacks claims that `sameClaims` names. Refreshes of this session are not compared
     /// by these claims. Appears once on the page's console, or in the token handler's log.
     ClaimMissing = "claim_missing", "Let the provider add the claim to ID tokens, also at a refresh, or sign in with the parameter or scope that it needs for the claim.";
+    /// With `accounts`: a login in an account whose session is of another user. The session continues, and the tokens of the login
+    /// were not kept. Pages get it once the provider has responded.
+    AccountInUse = "account_in_use", "Sign in in a free account, or log out of this one first. A login with the `loginHint` of the account's user makes it rare. See docs/accounts.md.";
     /// The profile address (`identity.url`), or with `userInfo` the provider's UserInfo endpoint, did not say who the user
     /// is, or named another user than the ID token. The message says why.
     ProfileFailed = "profile_failed", "Check the address and the member that the message names, and that the server accepts the token, and the app's origin (CORS).";

@@ -6,13 +6,14 @@ use super::reader::{Options, Seconds};
 use super::{fingerprint, identity, provider, request};
 use crate::base::clock::Millis;
 use crate::base::strings;
-use crate::codec::json::Object;
+use crate::codec::json::{self, Object};
 use crate::codec::url::Url;
 use crate::oauth::identity::Members;
 use crate::oauth::jwks::Algorithm;
 use crate::oauth::metadata;
 use crate::oauth::token_endpoint::{Scheme, Wanted};
 use crate::prelude::*;
+use crate::session::EndReason;
 
 const TIME_LIMIT: Seconds = Seconds {
     least: 1,
@@ -39,6 +40,11 @@ pub struct Flow {
     pub issuer: String,
     /// The client identifier (RFC 6749 2.2).
     pub client_id: String,
+    /// The number of the account of this vault: see [`Self::key`]. A token handler has only the account 0.
+    pub account: u64,
+    /// True if other sessions may have the grant of a session that ends, so that no end of a session by its user or its limits
+    /// revokes a token.
+    pub forgets: bool,
     /// The scopes to request, separated by single spaces (RFC 6749 3.3).
     pub scope: String,
     /// The scopes that pages may request besides `scope`. A token handler has none.
@@ -99,6 +105,8 @@ impl Flow {
         Self {
             issuer,
             client_id,
+            account: 0,
+            forgets: options.one_of("logout", r#""revoke" "forget""#) == r#""forget""#,
             scope: match default_scope {
                 Some(scope) => scope.to_owned(),
                 None => request::scope(options, identity.is_none()),
@@ -187,11 +195,24 @@ impl Flow {
         self.login_params.iter().any(|one| one == parameter)
     }
 
-    /// Returns the name of the channel for hints about sign-outs between the vaults of this issuer and client:
+    /// Returns the text that tells this app and account from the others of its origin: the issuer and the client, and before
+    /// them the number of an account that is not the first one. A client identifier may contain spaces, an issuer may not.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let mut key = String::new();
+        if self.account > 0 {
+            json::write_number(&mut key, self.account);
+            key.push(' ');
+        }
+        key.extend([&self.issuer, " ", &self.client_id]);
+        key
+    }
+
+    /// Returns the name of the channel for hints about sign-outs between the vaults of this app and account:
     /// `src/vault/hints.rs`. If the format of hints changes, the name must change too.
     #[must_use]
     pub fn channel(&self) -> String {
-        ["strongroom hints 1 ", &self.issuer, " ", &self.client_id].concat()
+        ["strongroom hints 1 ", &self.key()].concat()
     }
 
     /// Returns a hash of issuer and client, which tells this app from other apps of its origin. It is in each `state`, and in
@@ -199,6 +220,33 @@ impl Flow {
     #[must_use]
     pub fn app(&self) -> u32 {
         fingerprint(&["strongroom hints 1 ", &self.issuer, " ", &self.client_id].concat())
+    }
+
+    /// Returns the reason of an end by the user's choice.
+    #[must_use]
+    pub const fn logout_reason(&self) -> EndReason {
+        if self.forgets {
+            EndReason::Forgotten
+        } else {
+            EndReason::LoggedOut
+        }
+    }
+
+    /// Returns true if the refresh token of a session that ends for this reason should be revoked.
+    #[must_use]
+    pub const fn revokes(&self, reason: EndReason) -> bool {
+        reason.calls_for_revocation() && !self.spares_grant(reason)
+    }
+
+    /// Returns true if the grant of a session that has ended for this reason must stay valid, since another session may have
+    /// it.
+    #[must_use]
+    pub const fn spares_grant(&self, reason: EndReason) -> bool {
+        match reason {
+            EndReason::Replaced | EndReason::Forgotten => true,
+            EndReason::Idle | EndReason::Absolute | EndReason::SessionExpired => self.forgets,
+            _ => false,
+        }
     }
 }
 

@@ -248,6 +248,11 @@ impl OneTime {
         let mut state = base64url::encode(state_entropy);
         state.push_str(APP_MARK);
         json::write_number(&mut state, flow.app().into());
+        if flow.account > 0 {
+            // The page at the redirect URI may not know the account otherwise.
+            state.push_str(APP_MARK);
+            json::write_number(&mut state, flow.account);
+        }
         if params.popup {
             state.push_str(POPUP_MARK);
         }

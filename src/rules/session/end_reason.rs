@@ -54,6 +54,12 @@ macro_rules! end_reasons {
 }
 
 impl EndReason {
+    /// Returns true after a logout by the user.
+    #[must_use]
+    pub const fn is_logout(self) -> bool {
+        matches!(self, Self::LoggedOut | Self::Forgotten)
+    }
+
     /// Returns the reason for the end of a session after `longest`, its maximum time. This time is shorter than the
     /// absolute limit only if the provider has stated an earlier end.
     pub fn at_maximum_time(longest: Millis, limits: &Limits) -> Self {

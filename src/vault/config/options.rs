@@ -11,6 +11,7 @@ macro_rules! options {
 options! {
     /// The options of the whole configuration.
     VAULT "" {
+        "accounts";
         "apis";
         "authorizationParams";
         "callbackPage";
@@ -29,6 +30,7 @@ options! {
         "issuer";
         "loginParams";
         "loginScopes";
+        "logout";
         "metadata";
         "par";
         "pinned";

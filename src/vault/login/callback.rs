@@ -558,6 +558,13 @@ impl CompletedLogin {
         }
         logins.complete_opener(ctx, &self.caller.key, Ok(()));
     }
+
+    /// Fails the login, because the account has the session of another user.
+    pub(crate) fn refuse(&self, ctx: &mut Context, logins: &mut Logins) {
+        let message = msg!("this account has the session of another user");
+        let error = Error::new(Code::AccountInUse, message);
+        self.caller.fail(ctx, logins, Some(&self.pending), &error);
+    }
 }
 
 fn settled(id: RequestId, return_to: &str, popup: bool, is_kept: bool) -> String {

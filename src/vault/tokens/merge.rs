@@ -31,10 +31,11 @@ pub(crate) enum Merged {
 impl Merged {
     /// Returns true if the merge found a logout by another vault.
     pub(crate) const fn is_logout(&self) -> bool {
-        matches!(
-            self,
-            Self::Ended(EndReason::LoggedOut) | Self::Overwritten(_) | Self::Recorded
-        )
+        match self {
+            Self::Ended(reason) => reason.is_logout(),
+            Self::Overwritten(_) | Self::Recorded => true,
+            _ => false,
+        }
     }
 }
 
@@ -140,11 +141,15 @@ impl Tokens {
             }
             // This vault's session is not stored yet, so it is not the session that was logged out.
             Some(_) if !self.persistence.is_stored => Merged::Unchanged,
-            Some(_) => Merged::Ended(EndReason::LoggedOut),
+            Some(_) => Merged::Ended(ctx.config.flow.logout_reason()),
             None => {
-                ctx.end_reason.get_or_insert(EndReason::LoggedOut);
-                let token = theirs.refresh_token().cloned();
-                self.record_end(ctx, theirs, EndReason::LoggedOut, token);
+                let reason = ctx.config.flow.logout_reason();
+                ctx.end_reason.get_or_insert(reason);
+                let token = theirs
+                    .refresh_token()
+                    .filter(|_| ctx.config.flow.revokes(reason));
+                let token = token.cloned();
+                self.record_end(ctx, theirs, reason, token);
                 self.persistence.limit_end(theirs.times.beginning());
                 Merged::Recorded
             }
@@ -168,11 +173,11 @@ impl Tokens {
                 EndReason::Idle => !is_news || limit.is_some(),
                 // The provider refused an old refresh token, which a frozen vault sent late, but has renewed the session in
                 // the vault that took the lock over.
-                reason => !is_newer || reason.calls_for_revocation(),
+                reason => !is_newer || reason.is_final(),
             }
         } else {
             !theirs.times.began_after(&ended.at, &ctx.now)
-                && (ended.reason == EndReason::LoggedOut || !ended.was_stored)
+                && (ended.reason.is_logout() || !ended.was_stored)
         };
         if !is_over {
             if let Some(token) = ended.token.filter(|_| !is_same) {
@@ -195,7 +200,7 @@ impl Tokens {
         } else {
             ended.was_stored
         };
-        if is_newer && ended.reason.calls_for_revocation() {
+        if is_newer && ctx.config.flow.revokes(ended.reason) {
             ended.token = theirs.refresh_token().cloned();
         }
         self.persistence.ended = Some(ended);

@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use rules::base::clock::{Instant, Millis, UnixMillis};
 use rules::codec::json::Value;
 use rules::config::Limits;
+use rules::session::EndReason;
 use vault::{Hint, Loaded, News, OpId, Taken};
 
 use super::JobId;
 use super::elapsed::Since;
-use super::invariants::{Invariant, STATED_END};
+use super::invariants::Invariant;
 
 /// The longest time until a vault has stored activity: fifteen seconds, and a second for the write.
 const STORED_WITHIN: Millis = Millis::from_secs(16);
@@ -900,17 +901,7 @@ impl Record {
     }
 }
 
+/// Returns the reason that pages are told for an end that was stored with this one.
 fn reason(name: &str) -> &'static str {
-    const ALL: [&str; 9] = [
-        "logged_out",
-        "provider_ended",
-        "expired",
-        "idle",
-        "absolute",
-        STATED_END,
-        "security",
-        "claims_changed",
-        "storage_lost",
-    ];
-    ALL.into_iter().find(|known| *known == name).unwrap()
+    EndReason::from_name(name).unwrap().seen_as()
 }

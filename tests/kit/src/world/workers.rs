@@ -96,6 +96,14 @@ impl World {
         self.uses_dpop = self.config.parsed.flow.uses_dpop;
     }
 
+    /// Replaces the first worker by one of the account with this name. It has the same store, though accounts have a record each:
+    /// use it for pending logins, which all accounts share.
+    pub fn become_account(&mut self, name: &str) {
+        let parsed = self.config.parsed.clone();
+        self.config.parsed = parsed.with_account(name).unwrap();
+        self.restart();
+    }
+
     /// Starts another worker that shares the store. Returns the index of its vault.
     pub fn add_vault(&mut self) -> usize {
         self.workers.last_seed += 1;

@@ -1,0 +1,151 @@
+//! Several accounts side by side: each is a vault of its own, and no end of one session ends the session of another
+//! account that has the same grant.
+
+use rules::base::clock::Millis;
+
+use kit::world::{EXCHANGE, PageResponse, REVOKE, World};
+use vault::PortId;
+use vault::config::Config;
+
+const ACCOUNTS: &str = r#"{"accounts":4,"logout":"forget"}"#;
+const SEALED: &str = r#"{"accounts":4,"logout":"forget","session":{"persist":"sealed"}}"#;
+
+/// The message of a logout that also signs the user out at the provider.
+const AT_PROVIDER: &str = r#""t":"logout","provider":true"#;
+
+/// Creates a world with a page of this account.
+fn account(name: &str) -> (World, PortId) {
+    let mut world = World::with(ACCOUNTS);
+    world.become_account(name);
+    let page = world.open();
+    (world, page)
+}
+
+#[test]
+fn page_is_told_its_account() {
+    for (name, number) in [("", 0), ("0", 0), ("3", 3)] {
+        let (world, page) = account(name);
+        let ready = world.page(page).of_type("ready").next().unwrap();
+        assert_eq!(ready.get("account").unwrap().as_u64(), Some(number));
+    }
+    let mut world = World::new();
+    let page = world.open();
+    let ready = world.page(page).of_type("ready").next().unwrap();
+    assert_eq!(ready.get("account"), None);
+}
+
+/// A record, a channel and a hash of a build without accounts are those of the first account.
+#[test]
+fn accounts_differ_in_their_key() {
+    let key = |name: &str| {
+        let json = kit::world::configuration(ACCOUNTS);
+        let config = Config::parse(&json, "https://app.example.com/worker.js").unwrap();
+        config.with_account(name).unwrap().flow.key()
+    };
+    assert_eq!(key(""), "https://id.example.com spa");
+    assert_eq!(key("0"), key(""));
+    assert_eq!(key("1"), "1 https://id.example.com spa");
+}
+
+// claim: site-2
+#[test]
+fn response_to_a_login_of_another_account_is_refused() {
+    for (ours, theirs) in [("0", "1"), ("1", "0"), ("1", "2")] {
+        let (mut world, page) = account(theirs);
+        let address = world.begin_login(page, "redirect");
+        let response = world.provider.sign_in(&address);
+        world.become_account(ours);
+        let page = world.open();
+        let callback = world.callback(page, &response);
+        world.answer_all();
+        assert_eq!(world.code(callback), "login_unknown", "{theirs} at {ours}");
+        assert_eq!(world.count(EXCHANGE), 0);
+        // The login is still there for its own account.
+        world.become_account(theirs);
+        let page = world.open();
+        world.callback(page, &response);
+        world.answer_all();
+        assert!(world.session(page).is_some());
+    }
+}
+
+#[test]
+fn login_of_another_user_keeps_the_session_of_the_account() {
+    for config in [ACCOUNTS, SEALED] {
+        let (mut world, page) = World::signed_in_with(config);
+        let address = world.begin_login(page, "redirect");
+        world.provider.subject = "bob".to_owned();
+        let response = world.provider.sign_in(&address);
+        let callback = world.callback(page, &response);
+        world.answer_all();
+        assert_eq!(world.code(callback), "account_in_use");
+        let claims = world.session(page).unwrap().get("claims").unwrap();
+        assert_eq!(claims.as_object().unwrap().str("sub"), Some("alice"));
+        assert_eq!(world.count(REVOKE), 0);
+        // After the end of the session, the account is free.
+        world.logout(page);
+        world.answer_all();
+        world.sign_in(page);
+        assert!(world.session(page).is_some());
+    }
+}
+
+// claim: device-4
+#[test]
+fn logout_leaves_the_grant_of_other_accounts_valid() {
+    for config in [ACCOUNTS, SEALED] {
+        for (is_at_provider, revocations) in [(false, 0), (true, 1)] {
+            let (mut world, page) = World::signed_in_with(config);
+            let logout = match is_at_provider {
+                true => world.ask(page, AT_PROVIDER),
+                false => world.logout(page),
+            };
+            world.answer_all();
+            assert_eq!(world.reason(page), Some("logged_out"));
+            assert_eq!(world.count(REVOKE), revocations, "{config}");
+            if !is_at_provider {
+                assert_eq!(world.response(logout), Some(&PageResponse::Done(None)));
+            }
+            world.restart();
+            let page = world.open();
+            world.answer_all();
+            assert!(world.session(page).is_none());
+        }
+    }
+}
+
+/// The vault whose page logs out does not know the refresh of the other vault yet.
+#[test]
+fn forgotten_session_does_not_continue_in_another_vault() {
+    let mut world = World::with(SEALED);
+    let page = world.open();
+    world.sign_in(page);
+    let other = world.add_vault();
+    let other_page = world.open_in(other);
+    world.answer_all();
+    world.freeze(0);
+    world.expire_access_token();
+    world.fetch(other_page, "/orders");
+    world.answer_all();
+    world.thaw();
+    world.logout(page);
+    world.answer_all();
+    world.advance(std::time::Duration::from_secs(60));
+    for page in [page, other_page] {
+        assert!(world.session(page).is_none());
+        assert_eq!(world.reason(page), Some("logged_out"));
+    }
+    assert_eq!(world.count(REVOKE), 0);
+}
+
+#[test]
+fn idle_account_leaves_the_grant_of_other_accounts_valid() {
+    for config in [ACCOUNTS, SEALED] {
+        let (mut world, page) = World::signed_in_with(config);
+        let idle = Millis::from_secs(24 * 3600).0;
+        world.advance(std::time::Duration::from_millis(idle));
+        world.answer_all();
+        assert!(world.session(page).is_none());
+        assert_eq!(world.count(REVOKE), 0);
+    }
+}
