@@ -15,7 +15,7 @@
  * @module
  */
 import { POPUP_MARK } from '../../glue/constants.js'
-import { appOf, hasParameters, showUrl, stateOf } from '../page/address.js'
+import { accountOf, appOf, hasParameters, showUrl, stateOf } from '../page/address.js'
 import type { WorkerSource } from '../page/auth/auth.js'
 import { createWorker } from '../page/auth/create-worker.js'
 import { refusals, watchRefusals } from '../page/connection/refused-worker.js'
@@ -82,8 +82,9 @@ export const finishLogin = async (options: FinishLoginOptions): Promise<void> =>
   const goBack = popupState ? undefined : (url: string) => location.replace(url)
   const printed: Promise<void>[] = []
   const warn = (warning: Warning) => printed.push(print(warning))
-  const { outcome, worker, address, outlivesPage } = await pass(options, ({ worker, failure }) =>
-    passResponse(worker, href, warn, failure, goBack),
+  const { outcome, worker, address, outlivesPage } = await pass(
+    { ...options, account: accountOf(url) },
+    ({ worker, failure }) => passResponse(worker, href, warn, failure, goBack),
   )
   await Promise.all(printed)
   if (popupState) {
@@ -118,7 +119,7 @@ export const finishLogin = async (options: FinishLoginOptions): Promise<void> =>
     return location.replace(target)
   }
   showUrl(target)
-  if (worker && !('port' in worker)) handOver(worker, address!)
+  if (worker && !('port' in worker)) handOver(worker, address!, accountOf(url))
   await options.app()
 }
 
@@ -131,7 +132,7 @@ const appPage = (url: URL): URL | undefined =>
  * passed to a new worker, at the times of connect.ts.
  */
 const pass = async (
-  options: FinishLoginOptions,
+  options: WorkerSource,
   attempt: (started: Started) => Promise<LoginOutcome>,
 ): Promise<Started & { outcome: LoginOutcome }> => {
   let started = start(options, true)
@@ -172,13 +173,15 @@ const addressOf = (url: string | URL): string => new URL(url, document.baseURI).
 
 /**
  * Hands the worker, which has the session, to the app that starts in this document: the first worker that the app creates
- * from the same file is this one. The app's script has functions of its own, because the callback page is one file.
+ * from the same file for the same account is this one. The app's script has functions of its own, because the callback page is
+ * one file.
  */
-const handOver = (worker: Worker, address: string): void => {
+const handOver = (worker: Worker, address: string, account: number): void => {
   let isTaken = false
   globalThis.Worker = new Proxy(Worker, {
-    construct(genuine, given: [string | URL], target) {
-      if (isTaken || addressOf(given[0]) !== address) return Reflect.construct(genuine, given, target)
+    construct(genuine, given: [string | URL, WorkerOptions?], target) {
+      const isOther = addressOf(given[0]) !== address || +(given[1]?.name ?? 0) !== account
+      if (isTaken || isOther) return Reflect.construct(genuine, given, target)
       isTaken = true
       return worker
     },
@@ -189,7 +192,7 @@ const handOver = (worker: Worker, address: string): void => {
  * Creates the worker, and watches the constructors: a shared worker outlives this page only if the engine reads the option
  * `extendedLifetime`, and the worker was created with it.
  */
-const start = (options: FinishLoginOptions, isExplained: boolean): Started => {
+const start = (options: WorkerSource, isExplained: boolean): Started => {
   const { SharedWorker: Genuine, Worker: GenuineDedicated } = globalThis
   let outlivesPage = false
   let address: string | undefined

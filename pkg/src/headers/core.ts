@@ -27,7 +27,7 @@ export const loadJudge = async (): Promise<Judge> => {
       if (typeof value === 'function' && isNaN(+name)) fault ??= `\`${name}\`${A_FUNCTION}`
       return value
     })
-    fault ??= core.start(json ?? 'null', base, scopeAt(base), nothing, storeLock, database)
+    fault ??= core.start(json ?? 'null', base, '', scopeAt(base), nothing, storeLock, database)
     return fault == null ? undefined : expandMessage(fault)
   }
 }

@@ -11,8 +11,17 @@ const responseOf = ({ search, hash }: URL) => new URLSearchParams(search + hash.
 /** Returns the parameter `state` of an authorization request or response, or `null` if the URL has no `state`. */
 export const stateOf = (url: URL): string | null => responseOf(url).get('state')
 
-/** Returns the hash of issuer and client in the URL's `state`, if it is one of a vault: random characters, hash, marks. */
-export const appOf = (url: URL): string | undefined => /\.(\d+)(\.[pf])*$/.exec(stateOf(url) ?? '')?.[1]
+/**
+ * Returns the hash of issuer, client and account in the URL's `state`, and the account unless it is the first one. The `state` of
+ * a vault has random characters, the hash, the account and marks.
+ */
+const partsOf = (url: URL) => /\.(\d+)(?:\.(\d))?(\.[pf])*$/.exec(stateOf(url) ?? '') ?? []
+
+/** Returns the hash of issuer, client and account in the URL's `state`, if it is one of a vault. */
+export const appOf = (url: URL): string | undefined => partsOf(url)[1]
+
+/** Returns the account in the URL's `state`. */
+export const accountOf = (url: URL): number => +(partsOf(url)[2] ?? 0)
 
 /**
  * Returns true if this URL is the response to an authorization request of this app. The vault writes the app's hash into

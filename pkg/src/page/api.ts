@@ -324,6 +324,8 @@ export interface LogoutResult {
 
 /** Options of `connect()`. */
 export interface ConnectOptions {
+  /** The number of the account whose worker this is, if the worker's file has `accounts`. See docs/accounts.md. */
+  account?: number
   /**
    * The time limit for the worker's or handler's response in seconds, within which a failed request for a file or for the
    * handler's configuration is repeated: a number from 0 to 2147483. Default 10. A prerendered page gets its worker when it

@@ -12,7 +12,14 @@ import { openPopup } from './login/popup.js'
 import { recordEnd } from './guards/end-record.js'
 import { type Client, type Connection, open, type Ready } from './connection/connection.js'
 import { refusals, watchRefusals } from './connection/refused-worker.js'
-import { NO_OPTION, NO_TIME_LIMIT, NOT_CREATED, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
+import {
+  NO_OPTION,
+  NO_RESUME,
+  NO_TIME_LIMIT,
+  NOT_CREATED,
+  OTHER_ACCOUNT,
+  UNSUPPORTED_CONTEXT,
+} from '../protocol/message-keys.js'
 import { release } from './connection/release.js'
 import { implementTarget } from './streaming/implement-target.js'
 import { createTarget, type LazyClient } from './streaming/lazy-target.js'
@@ -68,11 +75,12 @@ const createOn =
  */
 export const connect = async (
   worker: AnyWorker | (() => AnyWorker | Promise<AnyWorker>) | string,
-  { timeout = 10, resume, ...unknown }: ConnectOptions = {},
+  { timeout = 10, resume, account, ...unknown }: ConnectOptions = {},
 ): Promise<Strongroom> => {
   if (!globalThis.isSecureContext) return refuse('unsupported', UNSUPPORTED_CONTEXT)
   for (const name of Object.keys(unknown)) return refuseOption('connect', name)
   if (!isTimeLimit(timeout)) return refuse('message_invalid', NO_TIME_LIMIT + timeout)
+  if (account !== undefined && resume) return refuse('message_invalid', NO_RESUME)
   if (typeof worker === 'string') {
     return (await load(() => import('./token-handler/token-handler-client.js'), 'connect', timeout)).connect(
       worker,
@@ -299,7 +307,7 @@ export const connect = async (
       return { revoked: done.revoked }
     },
     on: createOn(events),
-    ...mediaMethods((request, port) => auth.relay(request, port)),
+    ...mediaMethods((request, port) => auth.relay(request, port), account),
     relay: ({ url, headers }, port) =>
       new Promise((_, fail) =>
         connection.send(
@@ -309,6 +317,9 @@ export const connect = async (
           port,
         ),
       ),
+    get name() {
+      return ready.app
+    },
     recordEnd: () => recordEnd(ready.app, auth, Date.now()),
     async inspect() {
       return (await connection.query({ t: 'inspect' })).holdings
@@ -324,7 +335,15 @@ export const connect = async (
       connection.on('close', 'closed')
     },
   }
-  const stopRelay = relayMedia(auth.relay)
+  const stopRelay = relayMedia(auth.relay, account)
+  const giveUp = (error: unknown) => {
+    auth.close()
+    if (make) release(connection.at)
+    throw error
+  }
+  // Without `account`, the page may have any worker without accounts, and that of the first account.
+  if (ready.account !== (account ?? (ready.account && 0)))
+    await refuse('config_invalid', `${OTHER_ACCOUNT}${ready.account}/${account}`).catch(giveUp)
   if (resuming)
     resumed =
       (await resuming
@@ -339,11 +358,7 @@ export const connect = async (
             !!ready.callbackPage,
           ),
         )
-        .catch((error) => {
-          auth.close()
-          if (make) release(connection.at)
-          throw error
-        })) ?? resumed
+        .catch(giveUp)) ?? resumed
   // Warns the developer if the URL still contains the response to a login after a few seconds.
   reminder = setTimeout(() => hasResponse() && tell({ t: 'unhandled' }), REMINDER)
   return auth

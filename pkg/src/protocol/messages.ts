@@ -153,8 +153,10 @@ export type VaultMessage =
   | {
       t: 'ready'
       version: number
-      /** A hash of issuer and client, by which a page names the app's records. */
+      /** A hash of issuer, client and account, by which a page names the app's records. */
       app: number
+      /** The number of the account, if the app has several. */
+      account?: number
       session: Session | null
       reason: EndReason | null
       /** The page at the redirect URI has only `finishLogin()`, and must not be in a frame. */

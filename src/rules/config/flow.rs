@@ -215,11 +215,11 @@ impl Flow {
         ["strongroom hints 1 ", &self.key()].concat()
     }
 
-    /// Returns a hash of issuer and client, which tells this app from other apps of its origin. It is in each `state`, and in
+    /// Returns a hash of [`Self::key`], which tells this app and account from others of its origin. It is in each `state`, and in
     /// the names of pages' records, so its text never changes, unlike the name of the channel, which it once was.
     #[must_use]
     pub fn app(&self) -> u32 {
-        fingerprint(&["strongroom hints 1 ", &self.issuer, " ", &self.client_id].concat())
+        fingerprint(&["strongroom hints 1 ", &self.key()].concat())
     }
 
     /// Returns the reason of an end by the user's choice.

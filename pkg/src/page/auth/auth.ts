@@ -17,13 +17,18 @@ import type {
  * look for this expression.
  */
 export interface WorkerSource {
-  /** Creates the worker that all tabs share. */
-  shared?: () => SharedWorker
+  /** Creates the worker that all tabs share. With `account`, pass `name` to the worker. */
+  shared?: (name: string) => SharedWorker
   /**
    * Creates a worker for this tab alone. This worker is used in WebKit, whose shared workers cannot keep a session, and
    * on platforms without `SharedWorker`. See docs/browsers.md.
    */
-  dedicated?: () => Worker
+  dedicated?: (name: string) => Worker
+  /**
+   * The number of the account, if the worker's file has `accounts`: from 0 to one less. Each account has a vault of its own,
+   * with its own session, and each needs its own `createAuth()`. Default: the account 0. See docs/accounts.md.
+   */
+  account?: number
   /**
    * The URL of the WebAssembly module that the worker will request: `import wasm from 'strongroom/wasm-url'`. On first
    * use, the browser then requests the module at the same time as the worker's file. The server must allow browsers to
@@ -41,7 +46,7 @@ export type AuthSource =
   | string
 
 /** Options of `createAuth()`. */
-export interface AuthOptions extends ConnectOptions {
+export interface AuthOptions extends Omit<ConnectOptions, 'account'> {
   /**
    * Called after a redirect login, also if the login failed, to show the page from which the user went to sign in. Also
    * called when another site begins a login, to show its target. `returnTo` is the path of this page, with query and

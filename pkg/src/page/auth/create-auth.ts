@@ -71,6 +71,7 @@ export const createAuth = <Claims = DefaultClaims>(
   source: AuthSource,
   { onReturn = showUrl, ...options }: AuthOptions = {},
 ): Auth<Claims> => {
+  const { account } = source as WorkerSource
   const events = new EventTarget()
   let state: AuthState<any> = INITIAL_STATE
   let client: LazyClient | undefined
@@ -123,10 +124,10 @@ export const createAuth = <Claims = DefaultClaims>(
     if (wasm) prefetch(wasm)
     const next = (await (frame
       ? connectFrame(frame, options)
-      : connect(
-          typeof source === 'string' ? source : () => createWorker(source as WorkerSource),
-          options,
-        ))) as LazyClient
+      : connect(typeof source === 'string' ? source : () => createWorker(source as WorkerSource), {
+          ...options,
+          account,
+        }))) as LazyClient
     next.on('change', () => on(view(next)))
     next.on('expiring', ({ at }) => on({ expiring: at }))
     next.on('failed', (error) => {
@@ -164,7 +165,7 @@ export const createAuth = <Claims = DefaultClaims>(
       lastFailure = undefined
       on({ status: 'connected', ...view(next), error })
       // Guards of the app wait for this promise, and then share the login that another site has begun.
-      if (back?.login) (await loadGuard()).signIn(auth, back.login)
+      if (back?.login) (await loadGuard()).signIn(auth, next.name, back.login)
       return next
     }
     const opening = (opened = open().catch(reject))
@@ -216,7 +217,7 @@ export const createAuth = <Claims = DefaultClaims>(
       attempt.catch((error) => error.code === 'login_canceled' || on({ error: print(error) }))
       return attempt
     },
-    ...mediaMethods(relay),
+    ...mediaMethods(relay, account),
     logout: async (logout) => (await start()).logout(logout),
     async requireSession(login) {
       // Loads the file while the vault starts. If loading fails, the second import below reports the failure.
@@ -225,7 +226,7 @@ export const createAuth = <Claims = DefaultClaims>(
       await start().catch(() => {})
       // If the vault has stopped, waits for the vault that takes its place.
       if (state.session) await client!.reconnect().catch(() => {})
-      return state.session ?? (await loadGuard()).signIn(auth, login)
+      return state.session ?? (await loadGuard()).signIn(auth, client?.name, login)
     },
     async reconnect() {
       if (state.status === 'failed' && !isClosed) renew()
@@ -243,7 +244,7 @@ export const createAuth = <Claims = DefaultClaims>(
   }
 
   // Elements may load before the app uses this object.
-  const stopRelay = relayMedia(relay)
+  const stopRelay = relayMedia(relay, account)
 
   /** Returns an event source or a socket that opens when the vault is connected. */
   const live = (kind: 'eventSource' | 'webSocket', url: string | URL, options: any): any => {

@@ -14,7 +14,10 @@ export const blocksData = (): boolean => {
  * Creates the app's worker. WebKit gets a dedicated worker, because its shared workers may end with a tab and cannot
  * store keys: docs/browsers.md. So does a page whose browser blocks the site's data.
  */
-export const createWorker = ({ shared, dedicated }: WorkerSource): SharedWorker | Worker =>
-  dedicated && (!shared || !globalThis.SharedWorker || /^Apple/.test(navigator.vendor) || blocksData())
-    ? dedicated()
-    : shared!()
+export const createWorker = ({ shared, dedicated, account }: WorkerSource): SharedWorker | Worker => {
+  // The first account has the worker of a page that names no account.
+  const name = `${account || ''}`
+  return dedicated && (!shared || !globalThis.SharedWorker || /^Apple/.test(navigator.vendor) || blocksData())
+    ? dedicated(name)
+    : shared!(name)
+}

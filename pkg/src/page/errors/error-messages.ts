@@ -14,6 +14,8 @@ import {
   NO_CALLBACK,
   NO_OPTION,
   NO_TIME_LIMIT,
+  NO_MEDIA,
+  NO_RESUME,
   NO_RESPONSE,
   NO_STREAMS,
   NO_TOKEN,
@@ -23,6 +25,7 @@ import {
   TRAPPED,
   NO_WEBASSEMBLY,
   NOT_CREATED,
+  OTHER_ACCOUNT,
   UNREADABLE,
   UNSUPPORTED_CONTEXT,
 } from '../../protocol/message-keys.js'
@@ -72,6 +75,11 @@ const BY_KEY: Record<string, string> = {
     " is not a worker: pass the worker itself, or a function that makes it, such as () => new SharedWorker(new URL('./auth.worker.js', import.meta.url), { type: 'module' })",
   [NO_OPTION]: '() has no option ',
   [NO_TIME_LIMIT]: 'timeout is a number of seconds from 0 to 2147483, and was ',
+  [NO_RESUME]:
+    'resume would bring the current user of the provider into any account: keep sessions with session.persist instead',
+  [OTHER_ACCOUNT]:
+    "the page got the worker of another account. Pass the argument `name` of shared and dedicated on to the worker, and give the worker's file the option accounts. Accounts of worker/page: ",
+  [NO_MEDIA]: 'media() and download() are for the account 0 only, because their addresses name no account',
   [NO_ADDRESS]: 'handleCallback() takes an address, and was passed an object of options or an event',
   [A_FUNCTION]:
     ' is a function: write the value that it returns, since the configuration is passed on as JSON',
@@ -96,7 +104,7 @@ const FORBIDDEN_BY_VITE =
 
 /** The options of each call, which error messages suggest. */
 const OPTIONS: Record<string, string> = {
-  connect: 'timeout resume',
+  connect: 'account timeout resume',
   login:
     'mode open port onCode returnTo prompt loginHint uiLocales acrValues maxAge scope params signal timeout detectClose',
   logout: 'provider returnTo',

@@ -1,11 +1,12 @@
 /** The guard of pages that need a session. A page loads this file when `requireSession()` finds no session. */
 import type { LoginOptions, Session } from '../api.js'
 import type { Auth } from '../auth/auth.js'
+import type { LazyClient } from '../streaming/lazy-target.js'
 import { whenShown } from '../prerendering.js'
 import { needsUser } from './end-reason.js'
 
-/** The sessionStorage key under which a guard stores the times of this tab's last logins. */
-const RECENT = 'strongroom.guard'
+/** The sessionStorage key under which a guard stores the times of this tab's last logins, followed by {@link LazyClient.name}. */
+const RECENT = 'strongroom.guard '
 /**
  * The maximum number of logins that a guard starts within a period, and that period in milliseconds. More logins would
  * indicate a redirect loop.
@@ -20,13 +21,17 @@ const inFlight = new WeakMap<Auth, Promise<Session | null>>()
  * Signs the user in by redirect. Resolves with `null` if the user has to decide about a login, if the connection or the
  * login has failed, or if the last logins did not lead to a session that this page can see.
  */
-export const signIn = async (auth: Auth, options?: LoginOptions): Promise<Session | null> => {
+export const signIn = async (
+  auth: Auth,
+  name: LazyClient['name'] | undefined,
+  options?: LoginOptions,
+): Promise<Session | null> => {
   await whenShown()
   const { status, session, error, endReason } = auth.state
   if (session || error || status === 'failed' || needsUser(endReason)) return session
   let login = inFlight.get(auth)
   if (!login) {
-    if (!record()) return null
+    if (!record(RECENT + name)) return null
     // The error is in the state, and `login()` has printed it.
     login = auth.login(options).catch(() => null)
     inFlight.set(auth, login)
@@ -38,13 +43,13 @@ export const signIn = async (auth: Auth, options?: LoginOptions): Promise<Sessio
 /**
  * Records a login. Returns false if there were too many logins within the period, or if the login cannot be recorded.
  */
-const record = () => {
+const record = (key: string) => {
   const now = Date.now()
   try {
-    const times: number[] = JSON.parse(sessionStorage.getItem(RECENT) ?? '[]')
+    const times: number[] = JSON.parse(sessionStorage.getItem(key) ?? '[]')
     const recent = times.filter((time) => now - time < PERIOD)
     if (recent.length < MAX_RECENT) {
-      sessionStorage.setItem(RECENT, JSON.stringify([...recent, now]))
+      sessionStorage.setItem(key, JSON.stringify([...recent, now]))
       return true
     }
   } catch {

@@ -104,7 +104,7 @@ export const login = async (
       if (open) return void stops.push(openByApp(connection, url, open, giveUp, refuse))
       try {
         writeNote(ready.app, AWAY + request.returnTo, popup ?? window)
-        if (!popup) sessionStorage.setItem(LAST_OPTIONS, demand)
+        if (!popup) sessionStorage.setItem(LAST_OPTIONS + ready.app, demand)
       } catch {
         // Without the stored options, a guard that asks for a step-up each time causes another login each time.
       }
@@ -145,7 +145,8 @@ export const login = async (
         // If another connection has finished the callback, the vault announces the session to this page. The response
         // to `inspect` arrives after this announcement.
         await connection.query({ t: 'inspect' }).catch(() => {})
-        if (hasSession() && (demand === '{}' || demand === sessionStorage.getItem(LAST_OPTIONS))) return end()
+        if (hasSession() && (demand === '{}' || demand === sessionStorage.getItem(LAST_OPTIONS + ready.app)))
+          return end()
       }
       send()
     }

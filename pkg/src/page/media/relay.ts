@@ -1,4 +1,5 @@
 /** Passes the requests for media of this page's service worker to the vault: src/media/media.ts. */
+import { NO_MEDIA } from '../../protocol/message-keys.js'
 import { MEDIA } from '../../protocol/media-messages.js'
 import { listen } from '../listen.js'
 import { load } from '../load.js'
@@ -6,19 +7,24 @@ import { refuse } from '../errors/error-text.js'
 import type { Strongroom } from '../api.js'
 import type { LazyClient } from '../streaming/lazy-target.js'
 
-const loadMedia = () => load(() => import('./page-media.js'), 'media')
+/** The addresses of media name no account, so they belong to the first one. */
+const loadMedia = (account?: number) =>
+  account ? refuse('unsupported', NO_MEDIA) : load(() => import('./page-media.js'), 'media')
 
 /** The methods of a client for media. `relay` asks the vault if a rule has `media`. */
-export const mediaMethods = (relay: LazyClient['relay']): Pick<Strongroom, 'media' | 'download'> => ({
-  media: async () => (await loadMedia()).media(relay),
-  download: async (path, options) => (await loadMedia()).download(path, options, refuse),
+export const mediaMethods = (
+  relay: LazyClient['relay'],
+  account?: number,
+): Pick<Strongroom, 'media' | 'download'> => ({
+  media: async () => (await loadMedia(account)).media(relay),
+  download: async (path, options) => (await loadMedia(account)).download(path, options, refuse),
 })
 
 /** Passes each request to `relay`. Returns a function that stops this. */
-export const relayMedia = (relay: LazyClient['relay']): (() => void) => {
+export const relayMedia = (relay: LazyClient['relay'], account?: number): (() => void) => {
   // On a server, and in a sandboxed frame, there are no service workers.
   const workers = globalThis.origin !== 'null' && globalThis.navigator?.serviceWorker
-  if (!workers) return () => {}
+  if (!workers || account) return () => {}
   return listen(workers, 'message', (event: MessageEvent) => {
     const { data, ports, source } = event
     if (data?.t !== MEDIA) return

@@ -21,6 +21,8 @@ export interface LazyClient extends Strongroom {
   webSocket(url: string | URL, protocols?: string | string[], target?: LazyTarget): WebSocket
   /** Has the vault respond on `port` to a request of the service worker. Rejects if the request fails. */
   relay(request: MediaRequest, port: MessagePort): Promise<never>
+  /** The name of this app and account in the page's records: the hash that the vault sends, or the path of a token handler. */
+  readonly name: string | number
   /** Records the end or the begin of a session, and returns the reason of the last end: see end-record.ts. */
   recordEnd(): EndReason | null
 }

@@ -124,6 +124,7 @@ export const connect = async (
     download: () =>
       refuse('unsupported', 'download() needs a vault: over a token handler, link to a route with navigate'),
     relay: () => refuse('unsupported', 'a token handler has no vault for media()'),
+    name: base,
     recordEnd: () => recordEnd(base, auth),
     inspect: () => refuse('unsupported', 'a token handler shows no page what it holds'),
     async reconnect() {},
