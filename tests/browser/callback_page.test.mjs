@@ -136,6 +136,25 @@ test('the app starts in the same document: a shared worker without extendedLifet
   await page.context().close()
 })
 
+for (const [kind, isOneDocument] of [
+  ['shared', false],
+  ['dedicated', true],
+]) {
+  test(`the login ends in the account that began it: ${kind}`, time, async () => {
+    app.setConfig({ accounts: 3, ...(kind === 'shared' && SEALED) })
+    useCallbackPage(app, { kind, account: 2 })
+    const { page, outcome } = await signIn()
+    assert.deepEqual(outcome, ALICE)
+    assert.equal(await isCallbackDocument(page), isOneDocument)
+    assert.equal(await call(page), 200)
+    // The first account has no session.
+    useCallbackPage(app, { kind })
+    const other = await app.open('/', page.context())
+    assert.deepEqual(await back(other), { value: { user: null, code: null } })
+    await page.context().close()
+  })
+}
+
 test('memory of a worker that another page holds: the browser goes on to the target', time, async () => {
   useCallbackPage(app, { extendedLifetime: false })
   const page = await atProvider()

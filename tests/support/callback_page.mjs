@@ -27,13 +27,13 @@ export const NO_HEADERS = {
 export const NOTHING = Object.fromEntries(Object.keys(NO_HEADERS).map((name) => [name, null]))
 
 const workersScript = (extendedLifetime) => `
-export const shared = () =>
-  new SharedWorker('/auth.worker.js', { type: 'module', extendedLifetime: ${extendedLifetime} })
-export const dedicated = () => new Worker('/auth.worker.js', { type: 'module' })
+export const shared = (name) =>
+  new SharedWorker('/auth.worker.js', { type: 'module', name, extendedLifetime: ${extendedLifetime} })
+export const dedicated = (name) => new Worker('/auth.worker.js', { type: 'module', name })
 `
 
 /** The app: `boot` resolves when `auth` is connected, and `returned` lists the targets that `onReturn` was given. */
-const mainScript = (kind, options) => `
+const mainScript = (kind, account, options) => `
 import '/tools.js'
 import { ${kind} } from '/workers.js'
 globalThis.returned = []
@@ -41,7 +41,7 @@ const onReturn = (path) => {
   returned.push(path)
   history.replaceState(null, '', path)
 }
-globalThis.auth = createAuth({ ${kind} }, { ...${JSON.stringify(options)}, onReturn })
+globalThis.auth = createAuth({ ${kind}, account: ${account} }, { ...${JSON.stringify(options)}, onReturn })
 globalThis.changes = []
 globalThis.boot = settle(auth.connect().then(() => describeState()))
 const describeState = () => ({ user: auth.state.session?.claims.sub ?? null, code: auth.state.error?.code ?? null })
@@ -60,6 +60,7 @@ finishLogin({ ${kind}, ${hasApp ? "app: () => import('/main.js')," : ''} ${home 
  * @param {object} app
  * @param {object} [options]
  * @param {'shared' | 'dedicated'} [options.kind]
+ * @param {number} [options.account] The account of the app's page.
  * @param {boolean} [options.extendedLifetime]
  * @param {boolean} [options.hasApp] True if `finishLogin()` gets the option `app`.
  * @param {string} [options.home] The option `home` of `finishLogin()`.
@@ -67,7 +68,7 @@ finishLogin({ ${kind}, ${hasApp ? "app: () => import('/main.js')," : ''} ${home 
  */
 export function useCallbackPage(
   { site },
-  { kind = 'shared', extendedLifetime = true, hasApp = true, home = '', connect = {} } = {},
+  { kind = 'shared', account, extendedLifetime = true, hasApp = true, home = '', connect = {} } = {},
 ) {
   for (const path of ['/orders', '/inbox']) site.routes[path] = '/index.html'
   site.routes['/callback'] = '/callback.html'
@@ -84,7 +85,7 @@ export function useCallbackPage(
     '/index.html': htmlWith('/main.js'),
     '/callback.html': htmlWith('/callback.js'),
     '/callback.js': callbackScript(kind, hasApp, home),
-    '/main.js': mainScript(kind, connect),
+    '/main.js': mainScript(kind, account, connect),
     '/workers.js': workersScript(extendedLifetime),
   })
 }
