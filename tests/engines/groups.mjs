@@ -1,4 +1,5 @@
 /** The capabilities that the suite of the engines observes, in the order of the table in docs/browsers.md. */
+import { accounts } from './capabilities/accounts.mjs'
 import { bodies } from './capabilities/bodies.mjs'
 import { callbackPage } from './capabilities/callback_page.mjs'
 import { dpop } from './capabilities/dpop.mjs'
@@ -24,6 +25,7 @@ import { vaultOrigin } from './capabilities/vault_origin.mjs'
 export const GROUPS = [
   ...logins,
   ...tabs,
+  ...accounts,
   ...reloads,
   ...dpop,
   ...bodies,
