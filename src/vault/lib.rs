@@ -979,7 +979,7 @@ impl Vault {
     /// Ends the session because of a sign-out in another vault at the time `at`. The end also applies to the stored
     /// session, if that session began before this time.
     fn end_logged_out(&mut self, at: UnixMillis) {
-        self.end_session(self.ctx.config.flow.logout_reason());
+        self.end_session(EndReason::of_logout(&self.ctx.config.flow));
         let at = self.ctx.now.back_to(at);
         self.tokens.persistence.limit_end(&at);
     }
@@ -1041,7 +1041,7 @@ impl Vault {
         let reason = match request.provider {
             // The user is signed out at the provider, too, so the grant must end.
             true => EndReason::LoggedOut,
-            false => self.ctx.config.flow.logout_reason(),
+            false => EndReason::of_logout(&self.ctx.config.flow),
         };
         let revocation = self.end_session(reason);
         let Self { ctx, tokens, .. } = self;
@@ -1301,7 +1301,7 @@ impl Vault {
                 return;
             }
             Merged::Overwritten(began) => {
-                self.end_session(self.ctx.config.flow.logout_reason());
+                self.end_session(EndReason::of_logout(&self.ctx.config.flow));
                 return self.tokens.persistence.limit_end(&began);
             }
             Merged::Recorded => {

@@ -139,6 +139,17 @@ export interface VaultConfig {
    */
   sameClaims?: string[]
   /**
+   * The number of accounts that users may have side by side, from 2 to 10. Each is a vault of its own, in a worker whose name is
+   * the account's number: docs/accounts.md. Default: one session, and the worker's name has no meaning.
+   */
+  accounts?: number
+  /**
+   * Only with `accounts`, if one user may be in several. `forget`: a session that ends by a logout or a limit leaves its refresh
+   * token valid, because many providers revoke the user's grant with it, and the user's other accounts would end.
+   * `logout({ provider: true })` still revokes. Default `revoke`.
+   */
+  logout?: 'revoke' | 'forget'
+  /**
    * The part of the redirect URI in which the provider responds. `'fragment'` keeps the code out of servers' logs
    * (OAuth 2.0 Multiple Response Type Encoding Practices 2.1); a response in the query is then ignored. Default
    * `'query'`.

@@ -9,8 +9,8 @@
  * ```
  *
  * The configuration decides where tokens are sent. A script in the page can start this worker with any query, name or
- * message, so none of these has an effect: the name of the file is fixed, and its folder is the folder of the worker's
- * own URL. docs/standalone.md has the complete list of rules.
+ * message, so none of these has an effect, except that the name may be the number of an account: the name of the file is fixed,
+ * and its folder is the folder of the worker's own URL. docs/standalone.md has the complete list of rules.
  *
  * @module
  */

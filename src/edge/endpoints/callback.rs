@@ -42,6 +42,7 @@ use rules::login::authorization_response::AuthorizationResponse;
 use rules::login::completion::{Completion, Failed, Granted, Known, Step};
 use rules::oauth::identity::Identity;
 use rules::oauth::metadata::Metadata;
+use rules::session::EndReason;
 
 /// The end of a repeated callback's query. A page of the handler repeats a callback so that the browser sends the
 /// session's cookie, or so that no click of the user remains in the chain of redirects.
@@ -504,7 +505,7 @@ async fn end_previous_session(context: &RequestContext, pending: &Pending, user:
     if is_of(&before, user) {
         end::end_replaced(&context.task, &before).await;
     } else {
-        let reason = context.task.config().flow.logout_reason();
+        let reason = EndReason::of_logout(&context.task.config().flow);
         end::end_session(&context.task, &before, reason).await;
     }
 }

@@ -90,7 +90,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
             let is_at_provider = !is_script || context.url.query() == AT_PROVIDER;
             let reason = match is_at_provider {
                 true => EndReason::LoggedOut,
-                false => context.task.config().flow.logout_reason(),
+                false => EndReason::of_logout(&context.task.config().flow),
             };
             let arrived = context.task.arrived();
             end::end_session_since(&context.task, session, reason, arrived).await

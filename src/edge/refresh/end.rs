@@ -44,7 +44,7 @@ pub(crate) async fn end_session_since(
     let Some(end) = write_end(task, session, reason, began).await else {
         return false;
     };
-    let revokes = task.config().flow.revokes(end.order.reason);
+    let revokes = end.order.reason.revokes(&task.config().flow);
     if !revokes || !tokens::revoke(task, &end.latest).await {
         return false;
     }

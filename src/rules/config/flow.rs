@@ -13,7 +13,6 @@ use crate::oauth::jwks::Algorithm;
 use crate::oauth::metadata;
 use crate::oauth::token_endpoint::{Scheme, Wanted};
 use crate::prelude::*;
-use crate::session::EndReason;
 
 const TIME_LIMIT: Seconds = Seconds {
     least: 1,
@@ -220,33 +219,6 @@ impl Flow {
     #[must_use]
     pub fn app(&self) -> u32 {
         fingerprint(&["strongroom hints 1 ", &self.key()].concat())
-    }
-
-    /// Returns the reason of an end by the user's choice.
-    #[must_use]
-    pub const fn logout_reason(&self) -> EndReason {
-        if self.forgets {
-            EndReason::Forgotten
-        } else {
-            EndReason::LoggedOut
-        }
-    }
-
-    /// Returns true if the refresh token of a session that ends for this reason should be revoked.
-    #[must_use]
-    pub const fn revokes(&self, reason: EndReason) -> bool {
-        reason.calls_for_revocation() && !self.spares_grant(reason)
-    }
-
-    /// Returns true if the grant of a session that has ended for this reason must stay valid, since another session may have
-    /// it.
-    #[must_use]
-    pub const fn spares_grant(&self, reason: EndReason) -> bool {
-        match reason {
-            EndReason::Replaced | EndReason::Forgotten => true,
-            EndReason::Idle | EndReason::Absolute | EndReason::SessionExpired => self.forgets,
-            _ => false,
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The reasons for the end of a session.
 
 use crate::base::clock::Millis;
-use crate::config::Limits;
+use crate::config::{Flow, Limits};
 
 macro_rules! end_reasons {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $(seen_as: $seen_as:ident,)? revokes: $revokes:literal, is_final: $is_final:literal;)+) => {
@@ -54,6 +54,33 @@ macro_rules! end_reasons {
 }
 
 impl EndReason {
+    /// Returns the reason of an end by the user's choice.
+    #[must_use]
+    pub const fn of_logout(flow: &Flow) -> Self {
+        if flow.forgets {
+            Self::Forgotten
+        } else {
+            Self::LoggedOut
+        }
+    }
+
+    /// Returns true if the refresh token of a session that ends for this reason should be revoked.
+    #[must_use]
+    pub const fn revokes(self, flow: &Flow) -> bool {
+        self.calls_for_revocation() && !self.spares_grant(flow)
+    }
+
+    /// Returns true if the grant of a session that has ended for this reason must stay valid, since another session may have
+    /// it.
+    #[must_use]
+    pub const fn spares_grant(self, flow: &Flow) -> bool {
+        match self {
+            Self::Replaced | Self::Forgotten => true,
+            Self::Idle | Self::Absolute | Self::SessionExpired => flow.forgets,
+            _ => false,
+        }
+    }
+
     /// Returns true after a logout by the user.
     #[must_use]
     pub const fn is_logout(self) -> bool {

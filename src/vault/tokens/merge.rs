@@ -141,13 +141,13 @@ impl Tokens {
             }
             // This vault's session is not stored yet, so it is not the session that was logged out.
             Some(_) if !self.persistence.is_stored => Merged::Unchanged,
-            Some(_) => Merged::Ended(ctx.config.flow.logout_reason()),
+            Some(_) => Merged::Ended(EndReason::of_logout(&ctx.config.flow)),
             None => {
-                let reason = ctx.config.flow.logout_reason();
+                let reason = EndReason::of_logout(&ctx.config.flow);
                 ctx.end_reason.get_or_insert(reason);
                 let token = theirs
                     .refresh_token()
-                    .filter(|_| ctx.config.flow.revokes(reason));
+                    .filter(|_| reason.revokes(&ctx.config.flow));
                 let token = token.cloned();
                 self.record_end(ctx, theirs, reason, token);
                 self.persistence.limit_end(theirs.times.beginning());
@@ -200,7 +200,7 @@ impl Tokens {
         } else {
             ended.was_stored
         };
-        if is_newer && ctx.config.flow.revokes(ended.reason) {
+        if is_newer && ended.reason.revokes(&ctx.config.flow) {
             ended.token = theirs.refresh_token().cloned();
         }
         self.persistence.ended = Some(ended);

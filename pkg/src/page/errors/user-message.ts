@@ -27,6 +27,7 @@ export const USER_MESSAGES = {
   sign_in_not_repeated: CONTINUE,
   insufficient_scope: 'You need another permission for this.',
   login_denied: 'You were not signed in, because access was refused.',
+  account_in_use: 'You were not signed in, because another user is signed in here.',
   login_canceled: 'The sign-in was canceled.',
   login_expired: TOO_LONG,
   timeout: TOO_LONG,
