@@ -82,7 +82,7 @@ pub(super) enum Seldom {
     NotBound,
     /// A session is not bound, although its browser has bound another one.
     StaysUnbound,
-    /// The provider granted other scopes than a login requested, or its ID token lacks claims. Each code counts apart.
+    /// The provider granted other scopes than a login requested, or its ID token lacks a claim. Each code counts apart.
     Scopes,
     /// A login failed. Each code counts apart, so forged responses do not hide another failure.
     Login,

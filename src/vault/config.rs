@@ -538,7 +538,7 @@ mod tests {
             ),
             (
                 r#"{"sameClaims": ["org_id", "sub"]}"#,
-                "are compared without it",
+                "are always compared",
             ),
             (r#"{"identity": "sub"}"#, "it must be 'none'"),
             (r#"{"identity": {}}"#, "`identity.sub` is missing"),

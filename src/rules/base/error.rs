@@ -138,8 +138,8 @@ codes! {
     /// warning: a login with `prompt: 'login'` or `maxAge` brought the `auth_time` of the previous session. If `claims`
     /// names `auth_time`, pages can compare it.
     SignInNotRepeated = "sign_in_not_repeated", "Find out if the provider supports max_age and prompt=login (OIDC Core 3.1.2.1): some providers ignore one or both.";
-    /// A warning: the ID token of a login lacks claims that `sameClaims` names. Refreshes of this session are not compared
-    /// by these claims. Appears once on the page's console, or in the token handler's log.
+    /// A warning: the ID token of a login lacks a claim that `sameClaims` names. Refreshes of this session are not compared
+    /// by this claim. Appears once on the page's console, or in the token handler's log.
     ClaimMissing = "claim_missing", "Let the provider add the claim to ID tokens, also at a refresh, or sign in with the parameter or scope that it needs for the claim.";
     /// With `accounts`: a login in an account whose session is of another user. The session continues, and the tokens of the login
     /// were not kept. Pages get it once the provider has responded.

@@ -110,7 +110,7 @@ pub(crate) fn same_claims(options: &Options<'_>) -> Vec<String> {
         .any(|claim| strings::contains_word(OF_ONE_TOKEN, claim))
     {
         let why = msg!(
-            "`iss` and `sub` are compared without it, and times, hashes, identifiers of a token and audiences may change"
+            "`iss` and `sub` are always compared; times, hashes, audiences and identifiers of a token may change"
         );
         options.refuse(OPTION, why);
     }

@@ -67,7 +67,7 @@ pub struct Granted {
     pub tokens: Box<TokenSet>,
     /// The user to whom they were issued.
     pub user: Identity,
-    /// Warnings about the granted scopes, about members that are not usable, and about missing claims.
+    /// Warnings about the granted scopes, about members that are not usable, and about a missing claim.
     pub warnings: Vec<Error>,
     /// True if the developer should be warned that there is no refresh token. False if the login was silent, and with
     /// `consent: 'always'`, which is what the warning would advise.
@@ -280,7 +280,7 @@ impl Completion {
             Ok(warnings) => warnings,
             Err(error) => return Failed::because(error, Some(tokens)),
         };
-        warnings.extend(id_token::missing_claims_warning(&user, &flow.same_claims));
+        warnings.extend(id_token::missing_claim_warning(&user, &flow.same_claims));
         let lacks_refresh_token =
             tokens.refresh_token.is_none() && !flow.asks_consent && !pending.is_silent;
         let granted = Box::new(Granted {
