@@ -29,14 +29,14 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  * 2 KB for a module, 0.2 KB for the page, and less for a binding.
  */
 const ROWS = [
-  { name: 'page (main thread)', files: ['index.js'], gate: 7.8 * KB, aim: 5.5 * KB },
+  { name: 'page (main thread)', files: ['index.js'], gate: 8 * KB, aim: 5.5 * KB },
   { name: 'createAuth, on top of connect()', files: ['index.js'], without: 'createAuth' },
   { name: 'worker', files: ['worker.js'] },
   { name: 'wasm', files: ['strongroom_bg.wasm'] },
   {
     name: 'total',
     files: ['index.js', 'worker.js', 'strongroom_bg.wasm'],
-    gate: 122 * KB,
+    gate: 125 * KB,
     aim: 100 * KB,
   },
   { name: 'error messages, with the first error', files: ['error-messages.js'] },
@@ -55,7 +55,7 @@ const ROWS = [
     name: 'strongroom/edge, on a server',
     files: ['edge.workerd.js', 'edge-common.js', 'strongroom_edge_bg.wasm'],
     counts: 'gzip',
-    gate: 222 * KB,
+    gate: 223 * KB,
     aim: 140 * KB,
   },
 ]
