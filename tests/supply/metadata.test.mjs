@@ -464,7 +464,7 @@ const liveModule = async () => {
     return (config, base) => {
       const scope = { performance, addEventListener: nothing, location: new URL(base) }
       return (
-        start(JSON.stringify(config), base, scope, nothing, { open: nothing, hear: nothing }) ?? undefined
+        start(JSON.stringify(config), base, '', scope, nothing, { open: nothing, hear: nothing }) ?? undefined
       )
     }
   }
