@@ -178,8 +178,11 @@ pub struct Watch {
     suspicions: BTreeMap<usize, Suspicion>,
     /// Vaults whose pages were told that the user must sign in again.
     told_to_interact: BTreeSet<usize>,
-    /// Failures and delays since the last successful refresh.
-    trouble: Trouble,
+    /// Number of delays so far, and this number at each family's login and last successful refresh.
+    delays: u64,
+    delays_before: BTreeMap<usize, u64>,
+    /// The time at which each family's last successful refresh was sent, by the provider's clock.
+    refreshed: BTreeMap<usize, UnixMillis>,
     /// The number of failed refreshes of each family since the family's last successful refresh. The vault's wait grows
     /// with each failure. A successful refresh of another family does not shorten this wait.
     failures: BTreeMap<usize, u32>,
@@ -219,7 +222,9 @@ impl Watch {
             has_moved: false,
             suspicions: BTreeMap::new(),
             told_to_interact: BTreeSet::new(),
-            trouble: Trouble::default(),
+            delays: 0,
+            delays_before: BTreeMap::new(),
+            refreshed: BTreeMap::new(),
             failures: BTreeMap::new(),
         }
     }
@@ -236,7 +241,7 @@ impl Watch {
             knowers.overtaken.remove(&vault);
             let knew = knowers.vaults.remove(&vault);
             if knew && knowers.vaults.is_empty() && !knowers.store {
-                self.lost.insert(token.clone(), self.trouble);
+                self.lost.insert(token.clone(), Trouble::default());
                 self.lost_with_worker.insert(token.clone());
             }
         }
@@ -259,7 +264,7 @@ impl Watch {
         for (token, knowers) in &mut self.dead {
             if !knowers.store && knowers.vaults.remove(&vault) {
                 knowers.overtaken.insert(vault);
-                self.lost.entry(token.clone()).or_insert(self.trouble);
+                self.lost.entry(token.clone()).or_default();
                 self.lost_with_worker.insert(token.clone());
             }
         }
@@ -269,7 +274,7 @@ impl Watch {
 
     /// Records that something delayed the vault.
     pub fn hinder(&mut self) {
-        self.trouble.is_hindered = true;
+        self.delays += 1;
         let lost = self.lost.values_mut();
         lost.for_each(|lost| lost.is_hindered = true);
     }
@@ -399,8 +404,11 @@ impl Watch {
                     self.without_refresh_token.extend(family);
                 }
                 self.unpersisted.insert(vault, unpersisted);
-                self.trouble = Trouble::default();
-                family.and_then(|family| self.failures.remove(&family));
+                if let Some(family) = family {
+                    self.failures.remove(&family);
+                    self.delays_before.insert(family, self.delays);
+                    self.refreshed.insert(family, true_time);
+                }
                 if !self.is_of_former_session(vault, family) {
                     self.suspicions.remove(&vault);
                 }
@@ -418,6 +426,10 @@ impl Watch {
                 let Some(family) = family else { return };
                 self.suspect(family, outcome, vault, now);
                 self.failed(sent, family, reading, (vault, now));
+                if self.refreshed.get(&family) > Some(&true_time) {
+                    // The provider has served a later refresh, which the vault may learn of from the store.
+                    self.told_to_wait.remove(&vault);
+                }
             }
             _ => {}
         }
@@ -581,7 +593,7 @@ impl Watch {
         if sessions.told_session(vault, family) {
             self.replaced.extend(former);
             self.logins += 1;
-            self.trouble = Trouble::default();
+            self.delays_before.insert(family, self.delays);
         }
     }
 
@@ -621,7 +633,8 @@ impl Watch {
     pub fn rotated(&mut self, sent: &str, family: usize) {
         let trouble = Trouble {
             failures: self.failures.get(&family).copied().unwrap_or(0),
-            ..self.trouble
+            is_hindered: self.delays_before.get(&family) != Some(&self.delays),
+            is_forgotten: false,
         };
         self.lost.insert(sent.to_owned(), trouble);
     }
