@@ -191,6 +191,8 @@ const SHOWN: &[(&str, &str)] = &[
 
 /// The options that no message of a page depends on, or that only take something from pages.
 const WITHOUT_MESSAGE: &[&str] = &[
+    "accounts",
+    "logout",
     // Each has a value in every configuration.
     "apis",
     "clientId",
