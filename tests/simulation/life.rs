@@ -155,6 +155,10 @@ pub(crate) struct Life {
     storage_dice: Option<Dice>,
     /// Decides about logins on another device, in some lives.
     device_dice: Option<Dice>,
+    /// Decides about accounts, in some lives.
+    account_dice: Option<Dice>,
+    /// The user who usually signs in in each account. Most lives have one account, and any user.
+    users: Vec<&'static str>,
     /// Decides about APIs that demand another login, in some lives.
     demand_dice: Option<Dice>,
     /// Calls that an API may answer with such a demand.
@@ -235,6 +239,12 @@ fn some_identity(seed: u64, home: Home) -> Option<&'static str> {
     (dice.roll(5) == 0).then(|| dice.pick(values))
 }
 
+/// Configurations of two accounts.
+const ACCOUNTS: [&str; 2] = [r#""accounts":2,"#, r#""accounts":2,"logout":"forget","#];
+
+/// The users of two accounts.
+const USERS: [[&str; 2]; 2] = [["alice", "alice"], ["alice", "bob"]];
+
 /// In a configuration, stands for a value of `session.persist`.
 const PERSIST: &str = "PERSIST";
 
@@ -283,8 +293,28 @@ impl Life {
                 vaults: 2 + dice.roll(3),
             },
         };
+        let mut account_dice = Dice::new(seed.rotate_left(59));
+        let has_accounts = account_dice.roll(6) == 0;
+        let (of_accounts, users, home) = match (has_accounts, home) {
+            (false, _) => ("", vec!["alice"], home),
+            (true, Home::Memory) => (
+                account_dice.pick(&ACCOUNTS),
+                account_dice.pick(&USERS).to_vec(),
+                home,
+            ),
+            (true, Home::Store { vaults }) => {
+                let home = Home::Store {
+                    vaults: vaults.max(2),
+                };
+                (
+                    account_dice.pick(&ACCOUNTS),
+                    account_dice.pick(&USERS).to_vec(),
+                    home,
+                )
+            }
+        };
         let (persist, vaults) = match home {
-            Home::Memory => ("memory", 1),
+            Home::Memory => ("memory", users.len()),
             Home::Store { vaults } => (some_storage(seed), vaults),
         };
         let mut more_dice = Dice::new(seed.reverse_bits());
@@ -332,7 +362,7 @@ impl Life {
             false => "",
         };
         let config = format!(
-            r#"{{{of_server}{pinned}{devices}"session":{{"idle":{idle},"absolute":{absolute},"persist":"{PERSIST}"}},"dpop":{uses_dpop},"apis":[{}]}}"#,
+            r#"{{{of_server}{pinned}{devices}{of_accounts}"session":{{"idle":{idle},"absolute":{absolute},"persist":"{PERSIST}"}},"dpop":{uses_dpop},"apis":[{}]}}"#,
             rules.collect::<Vec<_>>().join(",")
         );
         let mut world = World::seeded(&config.replace(PERSIST, persist), seed);
@@ -342,12 +372,12 @@ impl Life {
         }
         let mut storage_dice = Dice::new(seed.rotate_left(53));
         let is_mixed = home != Home::Memory && storage_dice.roll(5) == 0;
-        for _ in 1..vaults {
+        for vault in 1..vaults {
             if is_mixed {
                 let persist = storage_dice.pick(&[persist, "memory"]);
                 world.reconfigure(&config.replace(PERSIST, persist));
             }
-            world.add_vault();
+            world.add_vault_of((vault % users.len()) as u64);
             world.spreads_hints = true;
         }
         let mut build_dice = Dice::new(seed.rotate_left(47));
@@ -399,6 +429,8 @@ impl Life {
             build_dice: is_deploying.then_some(build_dice),
             storage_dice: is_mixed.then_some(storage_dice),
             device_dice: has_devices.then_some(device_dice),
+            account_dice: has_accounts.then_some(account_dice),
+            users,
             demand_dice: has_demands.then_some(demand_dice),
             demanding: Vec::new(),
             socket_dice: has_sockets.then_some(socket_dice),
@@ -444,6 +476,9 @@ impl Life {
         if self.storage_dice.is_some() {
             self.tell("some vaults have no store");
         }
+        if self.account_dice.is_some() {
+            self.tell(&format!("two accounts, of {:?}", self.users));
+        }
         let refusing = self.world.provider.refusing;
         self.tell(&format!("the provider rejects refreshes: {refusing:?}"));
         if self.uses_dpop {
@@ -471,6 +506,7 @@ impl Life {
             self.step();
             self.tally.steps += 1;
             self.notice_storages();
+            self.notice_accounts();
         }
         if self.more_dice.roll(30) == 0 {
             self.provoke_suspicion();
@@ -492,9 +528,12 @@ impl Life {
             let faults = std::mem::take(&mut self.faults);
             self.login_now(page);
             let sharing = self.sharing();
-            for vault in (1..self.workers.len()).filter(|vault| !sharing.contains(vault)) {
-                let page = self.pages_of(vault)[0];
-                self.login_now(page);
+            let accounts = self.users.len();
+            for vault in 1..self.workers.len() {
+                if vault < accounts || !sharing.contains(&vault) {
+                    let page = self.pages_of(vault)[0];
+                    self.login_now(page);
+                }
             }
             self.faults = faults;
         }

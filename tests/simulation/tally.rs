@@ -16,6 +16,10 @@ pub(crate) struct Tally {
     pub(crate) with_own_tokens: u64,
     /// Lives in which a vault without a store had a session beside a session of a vault with a store.
     pub(crate) mixed: u64,
+    /// Lives in which two accounts had a session each at the same time.
+    pub(crate) side_by_side: u64,
+    /// Responses to logins that were shown to another account.
+    pub(crate) shown_elsewhere: u64,
     pub(crate) steps: u64,
     pub(crate) calls: u64,
     pub(crate) logins: u64,
@@ -51,6 +55,8 @@ impl Tally {
             (&mut self.plain, other.plain),
             (&mut self.with_own_tokens, other.with_own_tokens),
             (&mut self.mixed, other.mixed),
+            (&mut self.side_by_side, other.side_by_side),
+            (&mut self.shown_elsewhere, other.shown_elsewhere),
             (&mut self.steps, other.steps),
             (&mut self.calls, other.calls),
             (&mut self.logins, other.logins),
@@ -92,6 +98,8 @@ impl fmt::Display for Tally {
             plain,
             with_own_tokens,
             mixed,
+            side_by_side,
+            shown_elsewhere,
             steps,
             calls,
             logins,
@@ -113,7 +121,7 @@ impl fmt::Display for Tally {
         )?;
         writeln!(
             f,
-            "  of them {bound} with tokens that are bound to a key, {with_own_tokens} with an API that has tokens of its own, {plain} with a server that issues no ID tokens, {mixed} with a session in memory beside a stored one"
+            "  of them {bound} with tokens that are bound to a key, {with_own_tokens} with an API that has tokens of its own, {plain} with a server that issues no ID tokens, {mixed} with a session in memory beside a stored one, {side_by_side} with two accounts side by side, one of which was shown {shown_elsewhere} responses to logins of the other"
         )?;
         writeln!(
             f,

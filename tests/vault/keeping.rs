@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use vault::{Loaded, PortId};
 
+use kit::world::store::RECORD;
 use kit::world::{
     Endpoint, Fault, Fetch, KEYS, Kind, PageResponse, REFRESH, REVOKE, Request, World,
 };
@@ -73,8 +74,8 @@ fn calls_end_an_outage_that_began_before_the_worker() {
 /// Returns true if the store contains a login or a session, or if the vault has read the store or asked for the lock.
 fn is_anything_stored(world: &World) -> bool {
     !world.store.copy().is_empty()
-        || !matches!(world.store.session(), Loaded::Nothing)
-        || world.store.key_of_session().is_some()
+        || !matches!(world.store.session(RECORD), Loaded::Nothing)
+        || world.store.key_of_session(RECORD).is_some()
         || world.count(Kind::Load) > 0
         || world.count(Kind::Lock) > 0
 }
@@ -113,7 +114,7 @@ fn memory_session_ends_with_its_worker() {
 fn control_sealed_mode_writes_a_session() {
     let (world, _) = signed_in();
     assert!(is_anything_stored(&world));
-    assert!(matches!(world.store.session(), Loaded::Found(_)));
+    assert!(matches!(world.store.session(RECORD), Loaded::Found(_)));
 }
 
 #[test]
@@ -500,6 +501,11 @@ fn broken_store_does_not_block_login() {
 #[test]
 fn record_of_another_client_is_not_read() {
     let (mut world, _) = signed_in();
+    let Loaded::Found(record) = world.store.session(RECORD) else {
+        panic!("no session is stored");
+    };
+    let name = RECORD.replace("spa", "other");
+    world.store.put_session(&name, record, None);
     world.reconfigure(r#"{"session":{"persist":"sealed"},"clientId":"other"}"#);
     world.restart();
     let page = world.open();
@@ -601,14 +607,14 @@ fn unrotated_refresh_token_stays_stored() {
 fn record_of_another_version_is_not_read() {
     for (version, is_read) in [("1", true), ("0", false), ("2", false)] {
         let (mut world, _) = signed_in();
-        let Loaded::Found(record) = world.store.session() else {
+        let Loaded::Found(record) = world.store.session(RECORD) else {
             panic!("no session is stored");
         };
         let record = record.expose();
         assert!(record.contains(r#""version":1,"#), "{record}");
         let version = [r#""version":"#, version, ","].concat();
         let other = record.replace(r#""version":1,"#, &version);
-        world.store.put_session(other.into(), None);
+        world.store.put_session(RECORD, other.into(), None);
         world.restart();
         let page = world.open();
         world.answer_all();

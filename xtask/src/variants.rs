@@ -128,6 +128,13 @@ pub(crate) const ALSO: &[(&str, Noticer)] = &[
 
 pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
+        control: "key_names_the_account",
+        fault: "all accounts share a record, a lock and a channel",
+        noticed_by: "own_account",
+        seed: 1,
+        breaks: Never,
+    },
+    Variant {
         control: "stored_end_completes_logouts",
         fault: "a logout still waits for the store after its end was stored",
         noticed_by: "settled",

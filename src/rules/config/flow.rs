@@ -199,6 +199,7 @@ impl Flow {
     #[must_use]
     pub fn key(&self) -> String {
         let mut key = String::new();
+        // control: key_names_the_account
         if self.account > 0 {
             json::write_number(&mut key, self.account);
             key.push(' ');

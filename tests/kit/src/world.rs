@@ -36,12 +36,11 @@ mod workers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::dice::Dice;
 use rules::base::clock::{Instant, Millis, UnixMillis};
 use rules::base::http::Outcome;
 use rules::codec::json::{Object, Value};
 use vault::config::Config;
-use vault::{ApiRequest, Hint, PortId, Vault};
+use vault::{ApiRequest, Hint, PortId};
 
 pub use api::API;
 use calls::Calls;
@@ -135,7 +134,8 @@ pub struct World {
     pages: Pages,
     calls: Calls,
     jobs: Jobs,
-    lock: Lock,
+    /// The lock of each record.
+    locks: BTreeMap<String, Lock>,
     /// The number of times that a vault has taken the lock over.
     pub lock_takeovers: u64,
     /// The versions of the stored session that each vault knows: the one that it last read under the lock, and those that it
@@ -235,7 +235,7 @@ impl World {
             pages: Pages::default(),
             calls: Calls::default(),
             jobs: Jobs::default(),
-            lock: Lock::default(),
+            locks: BTreeMap::new(),
             lock_takeovers: 0,
             known_versions: vec![Vec::new()],
             provider,
@@ -332,10 +332,6 @@ impl Drop for World {
         self.advance(Duration::from_secs(660));
         self.check_end();
     }
-}
-
-fn vault(config: &Settings, seed: u64) -> Vault {
-    Vault::new(config.parsed.clone(), Box::new(Dice::new(seed)))
 }
 
 /// A vault's configuration.

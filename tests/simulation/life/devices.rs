@@ -195,6 +195,15 @@ impl Life {
         }
     }
 
+    /// Counts a life in which two accounts have a session each at the same time.
+    pub(super) fn notice_accounts(&mut self) {
+        let accounts = 0..self.users.len();
+        let has_session = |account| self.told_in(account).is_some();
+        if accounts.len() > 1 && accounts.into_iter().all(has_session) {
+            self.tally.side_by_side = 1;
+        }
+    }
+
     /// Replaces the workers of vaults that have stopped because a user has signed in in a newer build.
     fn replace_stopped(&mut self) {
         for vault in self.world.stopped.clone() {

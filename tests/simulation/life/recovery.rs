@@ -71,29 +71,51 @@ impl Life {
     /// Checks that soon, in every vault, each session that the provider accepts works again. If there is no session, a
     /// login must work.
     pub(super) fn recovers(&mut self) {
+        let mut is_kept = true;
+        for account in 0..self.users.len() {
+            let Some(is_its) = self.recovers_in(account) else {
+                return;
+            };
+            is_kept &= is_its;
+        }
+        self.tally.kept += u64::from(is_kept);
+        self.run(MINUTE);
+        for account in 0..self.users.len() {
+            let families = self.families(&self.sharing_in(account));
+            let is_same = families.iter().all(|family| *family == families[0]);
+            Invariant::Agreement.holds_if(is_same, || format!("families {families:?}"));
+        }
+    }
+
+    /// Checks the vaults of one account. Returns true if each session works, and `None` if a login cannot be checked.
+    fn recovers_in(&mut self, account: usize) -> Option<bool> {
+        let vaults: Vec<usize> = self.vaults_of(account).collect();
         let mut found = Vec::new();
-        for vault in 0..self.workers.len() {
+        for &vault in &vaults {
             let page = self.open_in(vault);
             self.run(SECOND);
             found.push(self.works_again(page));
         }
         if found.iter().all(|found| *found == Found::Working) {
-            self.tally.kept += 1;
-        } else {
-            self.tally.need_the_user += u64::from(found.contains(&Found::NeedsUser));
-            let apart = self.world.now.wall.abs_diff(self.now());
-            if !self.world.provider.tells_time && apart > TOLERANCE {
-                self.tally.clocks_apart += 1;
-                return;
-            }
-            let vault = self.dice.roll(self.workers.len());
-            self.login_works(vault);
-            self.login_appears(vault);
+            return Some(true);
         }
-        self.run(MINUTE);
-        let families = self.families(&self.sharing());
-        let is_same = families.iter().all(|family| *family == families[0]);
-        Invariant::Agreement.holds_if(is_same, || format!("families {families:?}"));
+        self.tally.need_the_user += u64::from(found.contains(&Found::NeedsUser));
+        let apart = self.world.now.wall.abs_diff(self.now());
+        if !self.world.provider.tells_time && apart > TOLERANCE {
+            self.tally.clocks_apart += 1;
+            return None;
+        }
+        let vault = vaults[self.dice.roll(vaults.len())];
+        self.login_works(vault);
+        self.login_appears(vault);
+        Some(false)
+    }
+
+    /// Returns the vaults of an account that share the store.
+    fn sharing_in(&self, account: usize) -> Vec<usize> {
+        let sessions = &self.world.watch.sessions;
+        let vaults = self.vaults_of(account);
+        vaults.filter(|vault| sessions.uses_store(*vault)).collect()
     }
 
     /// Returns the vaults that share the store.
@@ -114,7 +136,7 @@ impl Life {
     fn login_appears(&mut self, vault: usize) {
         let end = self.now() + STORE_RECOVERY;
         let sharing = match self.world.watch.sessions.uses_store(vault) {
-            true => self.sharing(),
+            true => self.sharing_in(self.account_of(vault)),
             false => vec![vault],
         };
         loop {

@@ -20,6 +20,63 @@ impl Life {
         self.open_in(vault)
     }
 
+    /// Opens a page of the account of a vault. Returns `None` if each vault of this account is frozen.
+    fn open_beside(&mut self, vault: usize) -> Option<PortId> {
+        if self.account_dice.is_none() {
+            return Some(self.open());
+        }
+        let page = self.vaults_of(self.account_of(vault));
+        let awake: Vec<usize> = page.filter(|vault| !self.world.is_frozen(*vault)).collect();
+        let vault = (!awake.is_empty()).then(|| self.dice.pick(&awake))?;
+        Some(self.open_in(vault))
+    }
+
+    pub(super) fn account_of(&self, vault: usize) -> usize {
+        vault % self.users.len()
+    }
+
+    pub(super) fn vaults_of(&self, account: usize) -> impl Iterator<Item = usize> + use<> {
+        (account..self.workers.len()).step_by(self.users.len())
+    }
+
+    /// Returns the family of the session that pages of an account know, if any.
+    pub(super) fn told_in(&self, account: usize) -> Option<usize> {
+        let sessions = &self.world.watch.sessions;
+        self.vaults_of(account)
+            .find_map(|vault| sessions.told(vault))
+    }
+
+    /// Lets the usual user of an account sign in at the provider from now on, or the user of the account's session.
+    fn usual_user_returns(&mut self, vault: usize) {
+        if self.account_dice.is_some() {
+            let account = self.account_of(vault);
+            let provider = &self.world.provider;
+            let user = match self.told_in(account) {
+                Some(family) => provider.subject_of(family).to_owned(),
+                None => self.users[account].to_owned(),
+            };
+            self.world.provider.subject = user;
+        }
+    }
+
+    /// Shows the response to a login to a page of another account, in some lives.
+    fn show_elsewhere(&mut self, vault: usize, response: &str) {
+        let Some(dice) = &mut self.account_dice else {
+            return;
+        };
+        if dice.roll(3) > 0 {
+            return;
+        }
+        let account = self.users.len() - 1 - self.account_of(vault);
+        let others: Vec<usize> = self.vaults_of(account).collect();
+        let awake = |vault: &usize| !self.world.is_frozen(*vault);
+        if let Some(other) = others.into_iter().find(awake) {
+            self.tally.shown_elsewhere += 1;
+            let page = self.open_in(other);
+            self.world.callback(page, response);
+        }
+    }
+
     pub(super) fn open_in(&mut self, vault: usize) -> PortId {
         let its: Vec<PortId> = self.pages_of(vault);
         if its.len() == MAX_PAGES {
@@ -214,15 +271,25 @@ impl Life {
             return;
         };
         let address = address.clone();
-        self.world.provider.subject = self.dice.pick(&["alice", "alice", "bob"]).to_owned();
+        let vault = self.world.home(login.port);
+        let user = self.dice.pick(&["alice", "alice", "bob"]);
+        self.world.provider.subject = user.to_owned();
+        if let Some(dice) = &mut self.account_dice
+            && dice.roll(4) > 0
+        {
+            self.usual_user_returns(vault);
+        }
         let response = self.world.provider.sign_in(&address);
+        self.show_elsewhere(vault, &response);
         let page = if popup {
             // The popup handles its response in the vault of the tab that opened it.
-            let vault = self.world.home(login.port);
             self.open_in(vault)
         } else {
             self.close(login.port);
-            self.open()
+            let Some(page) = self.open_beside(vault) else {
+                return;
+            };
+            page
         };
         self.world.callback(page, &response);
         if self.dice.roll(20) == 0 {
@@ -244,6 +311,7 @@ impl Life {
             return;
         };
         let address = address.clone();
+        self.usual_user_returns(self.world.home(page));
         let response = self.world.provider.sign_in(&address);
         self.world.callback(page, &response);
         self.run(3 * SECOND);

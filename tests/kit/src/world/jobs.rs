@@ -473,7 +473,7 @@ impl World {
             Task::Store(op, key, value, pair) => {
                 let ok = self.store.put_with(key.clone(), value, pair);
                 if let Some(sid) = key.strip_prefix("ended ").filter(|_| ok) {
-                    self.watch.sessions.marked(sid);
+                    self.watch.sessions.marked(vault, sid);
                 }
                 self.input(Input::Stored { op, ok });
             }
@@ -524,7 +524,7 @@ impl World {
                     loaded,
                     record,
                     version,
-                } = early.unwrap_or_else(|| self.read());
+                } = early.unwrap_or_else(|| self.read(vault));
                 if is_locked {
                     self.known_versions[vault] = version.into_iter().collect();
                 }
@@ -533,7 +533,8 @@ impl World {
                 }
                 let now = self.time_of(vault);
                 self.watch.loaded(vault, &loaded, record.as_ref(), id, &now);
-                self.keys[vault].insert(self.store.key_of_session());
+                let name = &self.workers.names[vault].record;
+                self.keys[vault].insert(self.store.key_of_session(name));
                 self.input(Input::Loaded { op, loaded });
             }
             Task::Lock(op) => {
@@ -542,7 +543,7 @@ impl World {
                 self.input(Input::Locked { op });
                 let is_read = |job: &&Job| job.vault == vault && job.kind == Kind::Load;
                 let read = self.jobs.pending.iter().rfind(is_read).map(|job| job.id);
-                if self.lock.holder == Some(vault) {
+                if self.is_lock_held_by(vault) {
                     self.watch.sessions.locked(vault, last_job, read);
                 }
             }

@@ -4,13 +4,14 @@ use super::invariants::Invariant;
 use super::jobs::{Job, Task};
 use super::page::Request;
 use super::provider::form_of;
+use super::workers::Names;
 use super::{Kind, PROBE, REFRESH, World, sockets};
 use rules::Secret;
 use rules::base::clock::UnixMillis;
 use rules::base::http::Outcome;
 use rules::codec::json::Value;
 use rules::oauth::dpop::PublicKey;
-use vault::{ApiRequest, CallId, Input, Loaded, OpId, Output, PortId, Taken};
+use vault::{ApiRequest, CallId, Input, Loaded, News, OpId, Output, PortId, Taken};
 
 impl World {
     /// Gives this input to every vault that is not frozen.
@@ -31,7 +32,7 @@ impl World {
             return;
         }
         let now = self.time_of(turn);
-        let holds_lock = self.lock.holder == Some(turn);
+        let holds_lock = self.is_lock_held_by(turn);
         let is_tick = matches!(input, Input::Tick);
         self.watch.before(turn, &now, holds_lock);
         self.see_line(&input);
@@ -161,7 +162,7 @@ impl World {
             } => self.persist(op, state, key_pair, expires_at),
             Output::Load { op, is_locked } => {
                 self.watch.sessions.reads(self.workers.turn);
-                let early = self.reads_early.then(|| self.read());
+                let early = self.reads_early.then(|| self.read(self.workers.turn));
                 self.job(Kind::Load, Task::Load(op, early, is_locked));
             }
             Output::Lock { op } => {
@@ -170,21 +171,21 @@ impl World {
             }
             Output::TakeOver => self.take_over(),
             Output::Unlock => self.unlock(),
-            Output::Hint(hint) if self.spreads_hints => self.spread(|| Task::Hinted(hint)),
+            Output::Hint(hint) if self.spreads_hints => {
+                let channel = usize::from(hint.news == News::SignedIn);
+                self.spread(|names| &names.channels[channel], || Task::Hinted(hint));
+            }
             Output::Hint(hint) => self.hints.push((self.workers.turn, hint)),
             Output::Stop => {
                 let is_new = self.stopped.insert(self.workers.turn);
                 assert!(is_new, "a vault stops once");
-                assert_ne!(
-                    self.lock.holder,
-                    Some(self.workers.turn),
-                    "a vault stops while it holds the lock"
-                );
+                let holds_lock = self.is_lock_held_by(self.workers.turn);
+                assert!(!holds_lock, "a vault stops while it holds the lock");
             }
             Output::HandKeyOver => self.hand_overs += 1,
             Output::Announce => {
                 self.announced += 1;
-                self.spread(|| Task::Changed);
+                self.spread(|names| &names.record, || Task::Changed);
             }
             Output::Call {
                 call,
@@ -246,12 +247,15 @@ impl World {
         }
     }
 
-    /// Adds a task for each vault except the vault that runs now.
-    fn spread(&mut self, task: impl Fn() -> Task) {
+    /// Adds a task for each vault with the same name as the vault that runs now, except for this vault.
+    fn spread(&mut self, name: impl Fn(&Names) -> &String, task: impl Fn() -> Task) {
         let here = self.workers.turn;
         for vault in (0..self.workers.vaults.len()).filter(|vault| *vault != here) {
-            self.workers.turn = vault;
-            self.job(Kind::Changed, task());
+            let names = &self.workers.names;
+            if name(&names[vault]) == name(&names[here]) {
+                self.workers.turn = vault;
+                self.job(Kind::Changed, task());
+            }
         }
         self.workers.turn = here;
     }
@@ -324,13 +328,13 @@ impl World {
         key_pair: Option<PublicKey>,
         expires_at: UnixMillis,
     ) {
-        let is_kept = self.lock.seems_held_by(self.workers.turn);
+        let is_kept = self.seems_to_hold_lock(self.workers.turn);
         let now = self.time_of(self.workers.turn).wall;
         Invariant::Sanity.holds_if(!is_kept || expires_at > now, || {
             "the store receives a session that has expired".to_owned()
         });
         if let Some(state) = &state {
-            let has_lock = self.lock.seems_held_by(self.workers.turn);
+            let has_lock = self.seems_to_hold_lock(self.workers.turn);
             let access_token = access_token_in(state.expose());
             let family = access_token.and_then(|token| self.provider.family_of_access(&token));
             let now = self.time_of(self.workers.turn);
@@ -351,6 +355,9 @@ impl World {
         let (_, token) = authorization.split_once(' ').unwrap_or_default();
         let family = self.provider.family_of_access(token);
         let now = self.time_of(self.workers.turn);
+        let what = || format!("a call for {asked}");
+        let sessions = &self.watch.sessions;
+        sessions.acts_for(self.workers.turn, family, what);
         self.watch.call(self.workers.turn, token, family, &now);
         let user = self.provider.user_of(authorization);
         let asked_as = &self.calls.asked_as[&asked];

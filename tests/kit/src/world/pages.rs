@@ -419,6 +419,9 @@ impl World {
             let name = name.filter(|_| self.provider.names_families);
             match beginning {
                 Some(started_at) => {
+                    let family = name.and_then(|name| name.parse().ok());
+                    let what = || format!("a session, told to page {}", port.0);
+                    self.watch.sessions.acts_for(home, family, what);
                     self.watch.told_session(home, started_at, name);
                     let state = session.and_then(|s| s.str("state"));
                     self.watch

@@ -66,6 +66,7 @@ impl World {
             format!("{endpoint:?} receives the same request twice at once")
         });
         let form = form_of(request);
+        self.check_account(endpoint, request);
         if let Some(token) = form.get("refresh_token").or_else(|| form.get("token")) {
             self.jobs
                 .sent
@@ -92,12 +93,30 @@ impl World {
         let from = (
             self.workers.turn,
             &now,
-            self.lock.holder == Some(self.workers.turn),
+            self.is_lock_held_by(self.workers.turn),
         );
         // What another server learns or says does not concern the provider.
         if !self.provider.has_left(request) {
             self.watch
                 .token_request(endpoint, secret, family, in_flight, from);
+        }
+    }
+
+    /// Checks that a request has only secrets of its vault's account.
+    fn check_account(&self, endpoint: Endpoint, request: &HttpRequest) {
+        let (sessions, turn) = (&self.watch.sessions, self.workers.turn);
+        let form = form_of(request);
+        let token = form.get("refresh_token").or_else(|| form.get("token"));
+        let family = match &request.access_token {
+            Some(token) => self.provider.family_of_access(token.expose()),
+            None => token.and_then(|token| self.provider.family_of(token)),
+        };
+        sessions.acts_for(turn, family, || format!("{endpoint:?}"));
+        if let Some(verifier) = form.get("code_verifier") {
+            sessions.exchanges(turn, verifier);
+        }
+        if endpoint == Endpoint::Revoke && self.config.parsed.flow.forgets {
+            sessions.revokes_shared(family);
         }
     }
 
@@ -208,7 +227,9 @@ impl World {
     pub(super) fn learn_secrets_of_login(&mut self, value: &Secret) {
         let login = Value::parse(value.expose()).unwrap();
         let login = login.as_object().unwrap();
-        self.witness.secret(login.str("code_verifier").unwrap());
+        let verifier = login.str("code_verifier").unwrap();
+        self.watch.sessions.began(self.workers.turn, verifier);
+        self.witness.secret(verifier);
         self.witness.secret_in_requests(login.str("nonce").unwrap());
     }
 }

@@ -1,6 +1,6 @@
 //! Invariants of sessions, for vaults that share one store and for vaults without a store.
 //!
-//! The oracle follows the rules of `docs/sessions.md`. It tracks what each vault can know from the provider, from the
+//! The oracle keeps accounts apart, and follows the rules of `docs/sessions.md`. It tracks what each vault can know from the provider, from the
 //! vault's own pages, and from reads of the store. Each vault's worker has its own clock, which starts with the worker,
 //! so ages are counted by that clock. The limits of a session that was never in the store are exact.
 
@@ -132,23 +132,36 @@ struct Seen {
 pub struct Sessions {
     limits: Limits,
     vaults: BTreeMap<usize, Seen>,
-    stored: Option<Record>,
+    /// The account of each vault. A vault that is not here has the account 0.
+    accounts: BTreeMap<usize, u64>,
+    shared: BTreeMap<u64, Shared>,
+    /// The account in which each login began, by the login's code verifier, and of each family's session.
+    began_in: HashMap<String, u64>,
+    owners: HashMap<usize, u64>,
+    /// Families that the provider has given to another user.
+    betrayed: HashSet<usize>,
     /// For each session that started with a valid ID token, the time of the token request by the provider's clock. A
     /// logout after the token request ends such a session too, because a logout cancels logins in flight. A vault may
     /// learn of this logout only after its login is complete.
     begun: HashMap<usize, UnixMillis>,
-    /// Times of logouts by the provider's clock.
-    logouts: Vec<UnixMillis>,
-    /// Families whose end replaced the session in the store.
-    ended: Vec<usize>,
-    /// Families whose end is marked by a tombstone.
-    marked: HashSet<usize>,
     news: u64,
     /// Families whose end was reported to a page.
     over: HashSet<usize>,
     /// Families that were reported to a page.
     known: HashSet<usize>,
     sids: HashMap<String, usize>,
+}
+
+/// What the vaults of one account share.
+#[derive(Default)]
+struct Shared {
+    stored: Option<Record>,
+    /// Times of logouts by the provider's clock.
+    logouts: Vec<UnixMillis>,
+    /// Families whose end replaced the session in the store.
+    ended: Vec<usize>,
+    /// Families whose end is marked by a tombstone.
+    marked: HashSet<usize>,
 }
 
 /// Returns the moment that was `age` before `kept_at`. A wall clock that was set back must not make the session
@@ -205,11 +218,12 @@ impl Sessions {
         Self {
             limits,
             vaults: BTreeMap::new(),
-            stored: None,
+            accounts: BTreeMap::new(),
+            shared: BTreeMap::new(),
+            began_in: HashMap::new(),
+            owners: HashMap::new(),
+            betrayed: HashSet::new(),
             begun: HashMap::new(),
-            logouts: Vec::new(),
-            ended: Vec::new(),
-            marked: HashSet::new(),
             news: 0,
             over: HashSet::new(),
             known: HashSet::new(),
@@ -246,9 +260,61 @@ impl Sessions {
         likely.or_else(|| seen.holdings.keys().copied().filter(is_it).max())
     }
 
-    pub fn record(&self) -> Option<Record> {
-        let mut record = self.stored.clone()?;
-        record.ends = self.ended.len();
+    /// Records the account of a vault.
+    pub fn joins(&mut self, vault: usize, account: u64) {
+        self.accounts.insert(vault, account);
+    }
+
+    fn account(&self, vault: usize) -> u64 {
+        self.accounts.get(&vault).copied().unwrap_or(0)
+    }
+
+    /// Returns what this vault shares with the others of its account.
+    fn shared(&mut self, vault: usize) -> &mut Shared {
+        let account = self.account(vault);
+        self.shared.entry(account).or_default()
+    }
+
+    /// Checks that a vault acts for a session or login of its own account.
+    pub fn acts_for(&self, vault: usize, family: Option<usize>, what: impl Fn() -> String) {
+        self.is_of(
+            vault,
+            family.and_then(|family| self.owners.get(&family)),
+            what,
+        );
+    }
+
+    /// Records the code verifier of a login.
+    pub fn began(&mut self, vault: usize, verifier: &str) {
+        let account = self.account(vault);
+        self.began_in.insert(verifier.to_owned(), account);
+    }
+
+    /// Checks that a vault exchanges the code of a login that began in its own account.
+    pub fn exchanges(&self, vault: usize, verifier: &str) {
+        let login = self.began_in.get(verifier);
+        self.is_of(vault, login, || "an exchange".to_owned());
+    }
+
+    fn is_of(&self, vault: usize, owner: Option<&u64>, what: impl Fn() -> String) {
+        let account = self.account(vault);
+        Invariant::OwnAccount.holds_if(owner.is_none_or(|owner| *owner == account), || {
+            format!("{} of account {owner:?} in account {account}", what())
+        });
+    }
+
+    /// Checks a revocation by a vault that leaves the grants of other accounts valid.
+    pub fn revokes_shared(&self, family: Option<usize>) {
+        let is_needed = family.is_some_and(|family| self.betrayed.contains(&family));
+        Invariant::OwnAccount.holds_if(is_needed, || {
+            format!("the grant of family {family:?} is revoked, which other accounts may have")
+        });
+    }
+
+    pub fn record(&self, vault: usize) -> Option<Record> {
+        let shared = self.shared.get(&self.account(vault))?;
+        let mut record = shared.stored.clone()?;
+        record.ends = shared.ended.len();
         Some(record)
     }
 
@@ -429,7 +495,7 @@ impl Sessions {
     /// and may not have read the session in the store. Other vaults may then learn of the logout only from the
     /// session's tombstone.
     pub fn logs_out(&mut self, vault: usize, is_greeted: bool, time: u64) {
-        self.logouts.push(time);
+        self.shared(vault).logouts.push(time);
         if !is_greeted {
             return;
         }
@@ -457,6 +523,9 @@ impl Sessions {
 
     /// Records that a vault receives a response that ends this family's session.
     pub fn verdict(&mut self, vault: usize, family: usize, reason: &'static str) {
+        if reason == "security" {
+            self.betrayed.insert(family);
+        }
         let seen = self.seen(vault);
         if seen.told == Some(family) {
             seen.justified.insert(reason);
@@ -477,6 +546,7 @@ impl Sessions {
         time: u64,
     ) {
         self.begun.insert(family, time);
+        self.owners.insert(family, self.account(vault));
         let holding = Holding {
             ends_with_token: ends_with_token.map(|(since, life)| (Moments(vec![since]), life)),
             ..Holding::begun(*requested, *now)
@@ -547,29 +617,30 @@ impl Sessions {
     pub fn written(&mut self, vault: usize, works: bool) {
         let write = self.seen(vault).write.take();
         if let Some(record) = write.filter(|_| works) {
+            let shared = self.shared(vault);
             if let (Some(family), Some(_)) = (record.family, record.ended) {
-                self.ended.push(family);
+                shared.ended.push(family);
             }
-            self.stored = Some(record);
+            shared.stored = Some(record);
         }
     }
 
     /// Records that the store was cleared or damaged, and the tombstones of ended sessions are lost.
     pub fn forget_ends(&mut self) {
-        self.ended.clear();
-        self.marked.clear();
+        self.shared.values_mut().for_each(Shared::forget_ends);
     }
 
     /// Records that a vault is told that its write has succeeded.
     pub fn told_written(&mut self, vault: usize) {
-        let stored = self.stored.as_ref().and_then(|record| record.family);
+        let stored = self.shared(vault).stored.as_ref();
+        let stored = stored.and_then(|record| record.family);
         self.seen(vault).shared.extend(stored);
     }
 
     /// Records that a tombstone is written.
-    pub fn marked(&mut self, sid: &str) {
-        if let Some(family) = self.sids.get(sid) {
-            self.marked.insert(*family);
+    pub fn marked(&mut self, vault: usize, sid: &str) {
+        if let Some(family) = self.sids.get(sid).copied() {
+            self.shared(vault).marked.insert(family);
         }
     }
 
@@ -613,7 +684,7 @@ impl Sessions {
             }
         }
         if !is_old && !matches!(taken, Taken::Unavailable) {
-            let marked = self.marked.clone();
+            let marked = self.shared(vault).marked.clone();
             self.seen(vault).ends_read.extend(marked);
         }
         let limits = self.limits;
@@ -672,10 +743,11 @@ impl Sessions {
         job: JobId,
         now: &Instant,
     ) {
-        let known = record.map_or(0, |record| record.ends).min(self.ended.len());
-        let ended = self.ended[..known].to_vec();
+        let shared = self.shared(vault);
+        let known = record.map_or(0, |record| record.ends);
+        let ended = shared.ended[..known.min(shared.ended.len())].to_vec();
         if !matches!(loaded, Loaded::Found(_) | Loaded::Unavailable) {
-            self.forget_ends();
+            shared.forget_ends();
         }
         let limits = self.limits;
         let seen = self.seen(vault);
@@ -742,7 +814,7 @@ impl Sessions {
     /// Records that a page is told that it has no session. `is_stated` is true if the reason is an end that the provider
     /// has stated. Returns the family of the page's former session, if its end was not reported before.
     pub fn told_none(&mut self, vault: usize, reason: &str, is_stated: bool) -> Option<usize> {
-        let logouts = self.logouts.last().copied();
+        let logouts = self.shared(vault).logouts.last().copied();
         let begun = &self.begun;
         let seen = self.vaults.entry(vault).or_default();
         let family = seen.told.take()?;
@@ -796,6 +868,13 @@ impl Sessions {
                  active {active:?}"
             )
         });
+    }
+}
+
+impl Shared {
+    fn forget_ends(&mut self) {
+        self.ended.clear();
+        self.marked.clear();
     }
 }
 

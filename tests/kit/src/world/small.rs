@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use super::store::RECORD;
 use super::{Endpoint, JobId, Kind, PageResponse, REFRESH, Request, SEALED, World};
 use rules::base::clock::Millis;
 use rules::codec::json::Object;
@@ -362,9 +363,9 @@ impl SmallWorld {
         let world = &self.world;
         let provider = &world.provider;
         (
-            world.lock.holder,
+            world.lock_holder(),
             world.lock_takeovers,
-            world.store.session_version(),
+            world.store.session_version(RECORD),
             (provider.rotations(), provider.reuses),
             world.announced,
         )

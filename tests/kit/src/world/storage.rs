@@ -28,11 +28,6 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Returns true if the vault holds the lock, as far as it knows.
-    pub(super) fn seems_held_by(&self, vault: usize) -> bool {
-        self.holder == Some(vault) || self.overtaken.contains_key(&vault)
-    }
-
     pub(super) fn hold(&mut self, vault: usize) {
         self.holder = Some(vault);
         self.grants += 1;
@@ -54,48 +49,72 @@ pub(super) enum Written {
 }
 
 impl World {
-    /// Returns the index of the vault that holds the lock, if any.
+    /// Returns the index of a vault that holds the lock of its record, if any.
     pub fn lock_holder(&self) -> Option<usize> {
-        self.lock.holder
+        self.locks.values().find_map(|lock| lock.holder)
+    }
+
+    /// Returns the lock of a vault's record.
+    pub(super) fn lock(&self, vault: usize) -> Option<&Lock> {
+        self.locks.get(&self.workers.names[vault].record)
+    }
+
+    pub(super) fn lock_mut(&mut self, vault: usize) -> &mut Lock {
+        let record = self.workers.names[vault].record.clone();
+        self.locks.entry(record).or_default()
     }
 
     /// Grants the lock. A frozen vault can hold the lock without knowing, and other vaults then cannot get it.
     pub fn grant_lock(&mut self, id: JobId) {
-        if let Some(i) = self.place_of(id)
-            && self.lock.holder.is_none()
-        {
-            self.lock.hold(self.jobs.pending[i].vault);
-            self.lock.granted = Some(id);
+        if let Some(i) = self.place_of(id) {
+            let vault = self.jobs.pending[i].vault;
+            let lock = self.lock_mut(vault);
+            if lock.holder.is_none() {
+                lock.hold(vault);
+                lock.granted = Some(id);
+            }
         }
     }
 
-    /// Takes or releases the lock for a holder that is not a vault.
+    /// Takes or releases the free locks for a holder that is not a vault.
     pub fn seize_lock(&mut self, takes: bool) {
-        if takes && self.lock.holder.is_none() {
-            self.lock.hold(STRANGER);
-        } else if !takes && self.lock.holder == Some(STRANGER) {
-            self.lock.holder = None;
+        for vault in 0..self.workers.vaults.len() {
+            let lock = self.lock_mut(vault);
+            if takes && lock.holder.is_none() {
+                lock.hold(STRANGER);
+            } else if !takes && lock.holder == Some(STRANGER) {
+                lock.holder = None;
+            }
         }
     }
 
     pub(super) fn is_lock_held_by(&self, vault: usize) -> bool {
-        self.lock.holder == Some(vault)
+        self.lock(vault).and_then(|lock| lock.holder) == Some(vault)
+    }
+
+    /// Returns true if the vault holds the lock, as far as it knows.
+    pub(super) fn seems_to_hold_lock(&self, vault: usize) -> bool {
+        self.lock(vault)
+            .is_some_and(|lock| lock.holder == Some(vault) || lock.overtaken.contains_key(&vault))
     }
 
     pub(super) fn request_lock(&mut self) {
-        let grants = self.lock.grants;
-        self.lock.known_grants.insert(self.workers.turn, grants);
+        let turn = self.workers.turn;
+        let lock = self.lock_mut(turn);
+        lock.known_grants.insert(turn, lock.grants);
     }
 
     /// Lets the vault take the lock over from a holder that is frozen, or that is not a vault.
     pub(super) fn take_over(&mut self) {
-        let (turn, grants) = (self.workers.turn, self.lock.grants);
-        let is_same = self.lock.known_grants.insert(turn, grants) == Some(grants);
+        let turn = self.workers.turn;
+        let lock = self.lock_mut(turn);
+        let is_same = lock.known_grants.insert(turn, lock.grants) == Some(lock.grants);
+        let holder = lock.holder.filter(|_| is_same);
         let asks = |job: &&Job| job.vault == turn && job.kind == Kind::Lock;
         let Some(job) = self.jobs.pending.iter().find(asks).map(|job| job.id) else {
             return;
         };
-        let Some(holder) = self.lock.holder.filter(|_| is_same) else {
+        let Some(holder) = holder else {
             return;
         };
         if holder != STRANGER {
@@ -112,80 +131,88 @@ impl World {
                 }
             }
             self.watch.overtaken(holder);
-            self.lock.overtaken.insert(holder, self.lock.granted);
+            let lock = self.lock_mut(turn);
+            lock.overtaken.insert(holder, lock.granted);
             self.workers.turn = holder;
             self.job(Kind::LockLost, Task::LockLost);
             self.workers.turn = turn;
         }
-        self.lock.hold(turn);
-        self.lock.granted = Some(job);
+        let lock = self.lock_mut(turn);
+        lock.hold(turn);
+        lock.granted = Some(job);
         self.lock_takeovers += 1;
     }
 
     /// Releases the lock, unless another vault has taken it over.
     pub(super) fn unlock(&mut self) {
         let turn = self.workers.turn;
-        if self.lock.overtaken.remove(&turn).is_some() {
+        let lock = self.lock_mut(turn);
+        if lock.overtaken.remove(&turn).is_some() {
             self.watch.may_store_old_successor();
             let is_news = |job: &Job| job.vault == turn && matches!(job.task, Task::LockLost);
             self.jobs.pending.retain(|job| !is_news(job));
             return;
         }
         assert_eq!(
-            self.lock.holder,
+            lock.holder,
             Some(turn),
             "the lock is released by its holder"
         );
-        self.lock.holder = None;
+        lock.holder = None;
         self.watch.sessions.unlocked(turn);
     }
 
     /// Lets a vault know that another vault has taken the lock over, unless the vault has released the lock since.
     pub(super) fn learns_of_loss(&mut self, vault: usize) {
-        if let Some(Some(job)) = self.lock.overtaken.get(&vault) {
+        if let Some(Some(job)) = self.lock_mut(vault).overtaken.get(&vault).copied() {
             // The browser reports these two events in their order.
-            if let Some(i) = self.place_of(*job) {
+            if let Some(i) = self.place_of(job) {
                 self.answer_job(i);
             }
         }
-        if self.lock.overtaken.contains_key(&vault) {
+        if self.lock_mut(vault).overtaken.contains_key(&vault) {
             self.watch.may_store_old_successor();
             self.workers.turn = vault;
             self.input(Input::LockLost);
-            self.lock.overtaken.remove(&vault);
+            self.lock_mut(vault).overtaken.remove(&vault);
         }
     }
 
     /// Handles the end of a request for the lock that may have been granted at the same moment. The host then releases it.
     pub(super) fn gives_up_lock(&mut self, vault: usize, id: JobId) {
-        if self.lock.granted == Some(id) {
-            (self.lock.granted, self.lock.holder) = (None, None);
-        } else if self.lock.overtaken.get(&vault) == Some(&Some(id)) {
-            self.lock.overtaken.remove(&vault);
+        let lock = self.lock_mut(vault);
+        if lock.granted == Some(id) {
+            (lock.granted, lock.holder) = (None, None);
+        } else if lock.overtaken.get(&vault) == Some(&Some(id)) {
+            lock.overtaken.remove(&vault);
         }
     }
 
     /// Lets a vault know that it was granted the lock.
     pub(super) fn learns_of_lock(&mut self, vault: usize, id: JobId) {
-        if let Some(job) = self.lock.overtaken.get_mut(&vault) {
+        let lock = self.lock_mut(vault);
+        if let Some(job) = lock.overtaken.get_mut(&vault) {
             *job = None;
             return;
         }
-        let granted = self.lock.granted.take_if(|granted| *granted == id);
+        let granted = lock.granted.take_if(|granted| *granted == id);
         assert!(
-            granted.is_some() || self.lock.holder.is_none(),
+            granted.is_some() || lock.holder.is_none(),
             "one lock is granted twice"
         );
         if granted.is_none() {
-            self.lock.hold(vault);
+            lock.hold(vault);
         }
     }
 
     /// Returns true if the job waits for the lock while another holder has the lock.
     pub(super) fn is_locked_out(&self, job: &Job) -> bool {
-        let is_granted = self.lock.granted == Some(job.id)
-            || self.lock.overtaken.get(&job.vault) == Some(&Some(job.id));
-        job.kind == Kind::Lock && self.lock.holder.is_some() && !is_granted
+        let is_another = |lock: &Lock| {
+            let is_granted = lock.granted == Some(job.id)
+                || lock.overtaken.get(&job.vault) == Some(&Some(job.id));
+            lock.holder.is_some() && !is_granted
+        };
+        job.kind == Kind::Lock && self.lock(job.vault).is_some_and(is_another)
     }
 
     /// Returns true if the job with this ID waits for the lock while another holder has the lock.
@@ -197,19 +224,21 @@ impl World {
     /// Lets a pending read return the store's present content, even if the content changes before the vault receives
     /// it.
     pub fn read_now(&mut self, id: JobId) {
-        let read = self.read();
-        if let Some(i) = self.place_of(id)
-            && let Task::Load(_, early @ None, _) = &mut self.jobs.pending[i].task
-        {
+        let Some(i) = self.place_of(id) else {
+            return;
+        };
+        let read = self.read(self.jobs.pending[i].vault);
+        if let Task::Load(_, early @ None, _) = &mut self.jobs.pending[i].task {
             *early = Some(read);
         }
     }
 
-    pub(super) fn read(&self) -> Read {
+    pub(super) fn read(&self, vault: usize) -> Read {
+        let name = &self.workers.names[vault].record;
         Read {
-            loaded: self.store.session(),
-            record: self.watch.sessions.record(),
-            version: self.store.session_version(),
+            loaded: self.store.session(name),
+            record: self.watch.sessions.record(vault),
+            version: self.store.session_version(name),
         }
     }
 
@@ -228,7 +257,8 @@ impl World {
             self.write(vault, state, key, &known);
             // The vault's own record may be there when the write ends.
             if let Task::Persist(.., known) = &mut self.jobs.pending[i].task {
-                known.extend(self.store.session_version());
+                let name = &self.workers.names[vault].record;
+                known.extend(self.store.session_version(name));
             }
         }
     }
@@ -241,11 +271,12 @@ impl World {
         known: &[u64],
     ) -> Written {
         let text = state.expose().to_owned();
-        let version = self.store.session_version();
+        let name = &self.workers.names[vault].record;
+        let version = self.store.session_version(name);
         let is_known = version.is_none_or(|version| known.contains(&version));
-        let works = is_known && self.persists && self.store.put_session(state, key);
+        let works = is_known && self.persists && self.store.put_session(name, state, key);
         if works {
-            self.known_versions[vault].extend(self.store.session_version());
+            self.known_versions[vault].extend(self.store.session_version(name));
         }
         self.watch.written(vault, &text, works);
         match works {
@@ -261,9 +292,9 @@ impl World {
         self.watch.sessions.forget_ends();
     }
 
-    /// Makes the stored session unreadable. The oracle then no longer relies on the tombstones of ended sessions.
+    /// Makes the stored sessions unreadable. The oracle then no longer relies on the tombstones of ended sessions.
     pub fn damage_store(&mut self) {
-        self.store.is_damaged = true;
+        self.store.damage();
         self.watch.sessions.forget_ends();
     }
 }

@@ -1,4 +1,4 @@
-//! The browser's store, which keeps pending logins, the shared session, and private keys.
+//! The browser's store, which keeps pending logins, the shared sessions, and private keys.
 
 use std::collections::HashMap;
 
@@ -6,6 +6,9 @@ use rules::Secret;
 use vault::{Loaded, Taken};
 
 use super::dpop::Named;
+
+/// The name of the usual app's record.
+pub const RECORD: &str = "session https://id.example.com spa";
 
 #[derive(Default)]
 pub struct Store {
@@ -17,13 +20,19 @@ pub struct Store {
     records: HashMap<String, Option<Secret>>,
     /// The private keys that are stored with the records.
     keys: HashMap<String, Named>,
-    session_key: Option<Named>,
-    /// The session that vaults share.
-    session: Option<Secret>,
-    /// The number of times that the session was stored.
+    /// The sessions that vaults share, by the names of their records.
+    sessions: HashMap<String, Stored>,
+    /// The number of times that a session was stored.
     version: u64,
-    /// The stored session cannot be decrypted.
-    pub is_damaged: bool,
+}
+
+/// A stored session.
+struct Stored {
+    text: Secret,
+    key: Option<Named>,
+    version: u64,
+    /// True if it cannot be decrypted.
+    is_damaged: bool,
 }
 
 impl Store {
@@ -49,14 +58,15 @@ impl Store {
         self.keys.get(key)
     }
 
-    pub fn key_of_session(&self) -> Option<&Named> {
-        self.session_key.as_ref()
+    pub fn key_of_session(&self, name: &str) -> Option<&Named> {
+        self.sessions.get(name)?.key.as_ref()
     }
 
     /// Removes only the private keys from the browser.
     pub fn lose_keys(&mut self) {
         self.keys.clear();
-        self.session_key = None;
+        let sessions = self.sessions.values_mut();
+        sessions.for_each(|session| session.key = None);
     }
 
     pub fn take(&mut self, key: &str) -> Taken {
@@ -84,35 +94,45 @@ impl Store {
             .collect()
     }
 
-    pub fn put_session(&mut self, session: Secret, key: Option<Named>) -> bool {
+    pub fn put_session(&mut self, name: &str, text: Secret, key: Option<Named>) -> bool {
         let works = !self.is_full && !self.is_unavailable;
         if works {
             self.version += 1;
-            self.session_key = key;
-            self.session = Some(session);
-            self.is_damaged = false;
+            let stored = Stored {
+                text,
+                key,
+                version: self.version,
+                is_damaged: false,
+            };
+            self.sessions.insert(name.to_owned(), stored);
         }
         works
     }
 
-    /// Returns the version of the stored session, if there is one.
-    pub fn session_version(&self) -> Option<u64> {
-        self.session.as_ref().map(|_| self.version)
+    /// Returns the version of a stored session, if there is one.
+    pub fn session_version(&self, name: &str) -> Option<u64> {
+        Some(self.sessions.get(name)?.version)
     }
 
-    pub fn session(&self) -> Loaded {
-        match &self.session {
+    pub fn session(&self, name: &str) -> Loaded {
+        match self.sessions.get(name) {
             _ if self.is_unavailable => Loaded::Unavailable,
-            _ if self.is_damaged => Loaded::Damaged,
-            Some(session) => Loaded::Found(session.clone()),
             None => Loaded::Nothing,
+            Some(session) if session.is_damaged => Loaded::Damaged,
+            Some(session) => Loaded::Found(session.text.clone()),
         }
+    }
+
+    /// Makes the stored sessions unreadable.
+    pub fn damage(&mut self) {
+        let sessions = self.sessions.values_mut();
+        sessions.for_each(|session| session.is_damaged = true);
     }
 
     /// Clears the site's data, as the user may.
     pub fn clear(&mut self) {
         self.records.clear();
-        self.session = None;
-        self.lose_keys();
+        self.sessions.clear();
+        self.keys.clear();
     }
 }

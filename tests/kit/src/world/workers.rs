@@ -5,13 +5,18 @@ use std::collections::BTreeSet;
 use super::clock::ahead;
 use super::jobs::{Job, Task};
 use super::provider::form_of;
-use super::{BEGINNING, REFRESH, Settings, World, dpop, vault};
+use super::{BEGINNING, REFRESH, Settings, World, dpop};
 use crate::dice::Dice;
+use vault::config::Config;
 use vault::{Hint, Input, PortId, Vault};
 
 /// The workers, each with its vault. Most tests have one vault; further vaults share its store.
 pub(super) struct Workers {
     pub(super) vaults: Vec<Vault>,
+    /// The account of each vault.
+    pub(super) accounts: Vec<u64>,
+    /// What each vault shares with others.
+    pub(super) names: Vec<Names>,
     /// Index of the vault that runs now.
     pub(super) turn: usize,
     /// How far the monotonic clock of each worker is ahead of the world's clock.
@@ -22,10 +27,21 @@ pub(super) struct Workers {
     pub(super) last_seed: u64,
 }
 
+/// The names by which the host of a vault finds what other vaults share with it.
+pub(super) struct Names {
+    /// The stored session, its lock, and the messages about its changes.
+    pub(super) record: String,
+    /// The channel for hints about sign-outs, and the one for hints about sign-ins.
+    pub(super) channels: [String; 2],
+}
+
 impl Workers {
     pub(super) fn new(config: &Settings, seed: u64) -> Self {
+        let (vault, names) = started(config, 0, seed);
         Self {
-            vaults: vec![vault(config, seed)],
+            vaults: vec![vault],
+            accounts: vec![0],
+            names: vec![names],
             turn: 0,
             ahead: vec![ahead(config, &BEGINNING)],
             frozen: BTreeSet::new(),
@@ -69,13 +85,16 @@ impl World {
         }
         self.jobs.pending.retain(|job| job.vault != which);
         self.forget_line(which);
-        self.lock.forget(which);
+        self.lock_mut(which).forget(which);
         self.known_versions[which].clear();
         self.workers.frozen.remove(&which);
         self.stopped.remove(&which);
         self.watch.killed(which);
         self.workers.last_seed += 1;
-        self.workers.vaults[which] = vault(&self.config, self.workers.last_seed);
+        let account = self.workers.accounts[which];
+        let (vault, names) = started(&self.config, account, self.workers.last_seed);
+        self.workers.vaults[which] = vault;
+        self.workers.names[which] = names;
         self.keys[which].clear();
         self.workers.ahead[which] = ahead(&self.config, &self.now);
     }
@@ -96,24 +115,36 @@ impl World {
         self.uses_dpop = self.config.parsed.flow.uses_dpop;
     }
 
-    /// Replaces the first worker by one of the account with this name. It has the same store, though accounts have a record each:
-    /// use it for pending logins, which all accounts share.
-    pub fn become_account(&mut self, name: &str) {
-        let parsed = self.config.parsed.clone();
-        self.config.parsed = parsed.with_account(name).unwrap();
+    /// Replaces the first worker by one of this account.
+    pub fn become_account(&mut self, account: u64) {
+        self.workers.accounts[0] = account;
+        self.watch.sessions.joins(0, account);
         self.restart();
+    }
+
+    /// Returns the account of a vault.
+    pub fn account(&self, vault: usize) -> u64 {
+        self.workers.accounts[vault]
     }
 
     /// Starts another worker that shares the store. Returns the index of its vault.
     pub fn add_vault(&mut self) -> usize {
+        self.add_vault_of(0)
+    }
+
+    /// Starts another worker, of this account. Returns the index of its vault.
+    pub fn add_vault_of(&mut self, account: u64) -> usize {
         self.workers.last_seed += 1;
-        self.workers
-            .vaults
-            .push(vault(&self.config, self.workers.last_seed));
+        let (vault, names) = started(&self.config, account, self.workers.last_seed);
+        let index = self.workers.vaults.len();
+        self.watch.sessions.joins(index, account);
+        self.workers.vaults.push(vault);
+        self.workers.accounts.push(account);
+        self.workers.names.push(names);
         self.workers.ahead.push(ahead(&self.config, &self.now));
         self.keys.push(dpop::Keys::default());
         self.known_versions.push(Vec::new());
-        self.workers.vaults.len() - 1
+        index
     }
 
     /// Restarts the first vault in a dedicated worker.
@@ -151,5 +182,23 @@ impl World {
     pub fn hint_of_logout(&mut self, vault: usize, hint: Hint) {
         self.watch.sessions.logs_out(vault, true, self.true_time);
         self.hint(vault, hint);
+    }
+}
+
+/// Starts a vault of this account.
+fn started(config: &Settings, account: u64, seed: u64) -> (Vault, Names) {
+    let config = config.parsed.clone();
+    let config = config.with_account(&account.to_string()).unwrap();
+    let names = Names::of(&config);
+    (Vault::new(config, Box::new(Dice::new(seed))), names)
+}
+
+impl Names {
+    /// Returns the names that the host of `src/browser/host.rs` uses for a vault with this configuration.
+    fn of(config: &Config) -> Self {
+        Self {
+            record: ["session ", &config.flow.key()].concat(),
+            channels: [config.flow.channel(), config.sign_in_channel()],
+        }
     }
 }
