@@ -515,6 +515,7 @@ impl Life {
         self.recovers();
         self.run(LONGEST_WAIT);
         self.tally.hand_overs += u64::from(self.world.hand_overs);
+        self.tally.discarded += self.world.discarded;
         self.world.check_end();
         self.count();
     }

@@ -28,6 +28,8 @@ pub(crate) struct Tally {
     pub(crate) step_ups: u64,
     /// The number of times that a vault gave its key to the escrow.
     pub(crate) hand_overs: u64,
+    /// Records that had expired when a vault wrote to the store.
+    pub(crate) discarded: u64,
     /// Logins on another device that were begun.
     pub(crate) device_logins: u64,
     pub(crate) refreshes: u64,
@@ -63,6 +65,7 @@ impl Tally {
             (&mut self.sockets, other.sockets),
             (&mut self.step_ups, other.step_ups),
             (&mut self.hand_overs, other.hand_overs),
+            (&mut self.discarded, other.discarded),
             (&mut self.device_logins, other.device_logins),
             (&mut self.refreshes, other.refreshes),
             (&mut self.kept, other.kept),
@@ -107,6 +110,7 @@ impl fmt::Display for Tally {
             sockets,
             step_ups,
             hand_overs,
+            discarded,
             refreshes,
             kept,
             need_the_user,
@@ -117,7 +121,7 @@ impl fmt::Display for Tally {
         } = self;
         writeln!(
             f,
-            "  {sessions} sessions: {steps} steps, {logins} logins, {device_logins} begun on another device, {calls} calls, {sockets} sockets, {step_ups} logins that an API demanded, {refreshes} refreshes, {hand_overs} keys given to the escrow"
+            "  {sessions} sessions: {steps} steps, {logins} logins, {device_logins} begun on another device, {calls} calls, {sockets} sockets, {step_ups} logins that an API demanded, {refreshes} refreshes, {hand_overs} keys given to the escrow, {discarded} records of the store that had expired"
         )?;
         writeln!(
             f,

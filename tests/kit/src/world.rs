@@ -171,6 +171,8 @@ pub struct World {
     pub stopped: BTreeSet<usize>,
     /// Number of times the key in escrow was handed over.
     pub hand_overs: u32,
+    /// The number of records that had expired when a vault wrote to the store.
+    pub discarded: u64,
     /// The number of times that a vault has told the others that the store has changed.
     pub announced: u32,
     /// For each login that has ended, [`Self::announced`] at that time.
@@ -256,6 +258,7 @@ impl World {
             hints: Vec::new(),
             stopped: BTreeSet::new(),
             hand_overs: 0,
+            discarded: 0,
             announced: 0,
             announced_before_settled: Vec::new(),
             log: Vec::new(),

@@ -75,7 +75,7 @@ pub(super) enum Task {
     /// A request to the provider, with its DPoP proof if it has one.
     Send(OpId, HttpRequest, Option<String>),
     MakeKey(OpId),
-    Store(OpId, String, Secret, Option<dpop::Named>),
+    Store(OpId, String, Secret, Option<dpop::Named>, UnixMillis),
     Take(OpId, String),
     Verify {
         op: OpId,
@@ -84,7 +84,12 @@ pub(super) enum Task {
         signature: Vec<u8>,
     },
     /// A write of the session, with the versions of the stored session that it may replace.
-    Persist(OpId, Option<Secret>, Option<dpop::Named>, Vec<u64>),
+    Persist(
+        OpId,
+        Option<(Secret, UnixMillis)>,
+        Option<dpop::Named>,
+        Vec<u64>,
+    ),
     /// A read of the store, with its result if the store was already read. True if the vault has the lock.
     Load(OpId, Option<Read>, bool),
     Lock(OpId),
@@ -470,8 +475,9 @@ impl World {
                 let key = self.makes_keys.then(|| self.keys[vault].make());
                 self.input(Input::KeyMade { op, key });
             }
-            Task::Store(op, key, value, pair) => {
+            Task::Store(op, key, value, pair, expires_at) => {
                 let ok = self.store.put_with(key.clone(), value, pair);
+                self.discard_expired(vault, ok.then_some((&key, expires_at)));
                 if let Some(sid) = key.strip_prefix("ended ").filter(|_| ok) {
                     self.watch.sessions.marked(vault, sid);
                 }

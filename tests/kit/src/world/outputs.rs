@@ -125,13 +125,13 @@ impl World {
                 key,
                 value,
                 key_pair,
-                ..
+                expires_at,
             } => {
                 if !key.starts_with("ended ") {
                     self.learn_secrets_of_login(&value);
                 }
                 let pair = self.keys[self.workers.turn].named(key_pair);
-                self.job(Kind::Store, Task::Store(op, key, value, pair));
+                self.job(Kind::Store, Task::Store(op, key, value, pair, expires_at));
             }
             Output::Take { op, key } => {
                 if key.starts_with("ended ") {
@@ -299,7 +299,7 @@ impl World {
                     self.story(|_| "the canceled write reaches the store all the same".to_owned());
                     self.write(turn, state, key, &known);
                 }
-                Task::Persist(_, Some(state), ..) => {
+                Task::Persist(_, Some((state, _)), ..) => {
                     self.watch.sessions.wrote(turn, self.jobs.last);
                     self.watch.written(turn, state.expose(), false);
                 }
@@ -343,6 +343,7 @@ impl World {
         }
         let pair = self.keys[self.workers.turn].named(key_pair);
         let known = self.known_versions[self.workers.turn].clone();
+        let state = state.map(|state| (state, expires_at));
         self.job(Kind::Persist, Task::Persist(op, state, pair, known));
     }
 

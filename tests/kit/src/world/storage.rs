@@ -6,6 +6,7 @@ use super::jobs::{Job, Read, Task};
 use super::provider::form_of;
 use super::{JobId, Kind, REFRESH, World, dpop};
 use rules::Secret;
+use rules::base::clock::UnixMillis;
 use vault::Input;
 
 /// A holder of the lock that is not a vault.
@@ -266,23 +267,38 @@ impl World {
     pub(super) fn write(
         &mut self,
         vault: usize,
-        state: Secret,
+        (state, expires_at): (Secret, UnixMillis),
         key: Option<dpop::Named>,
         known: &[u64],
     ) -> Written {
         let text = state.expose().to_owned();
-        let name = &self.workers.names[vault].record;
-        let version = self.store.session_version(name);
+        let name = self.workers.names[vault].record.clone();
+        let version = self.store.session_version(&name);
         let is_known = version.is_none_or(|version| known.contains(&version));
-        let works = is_known && self.persists && self.store.put_session(name, state, key);
+        let works = is_known && self.persists && self.store.put_session(&name, state, key);
         if works {
-            self.known_versions[vault].extend(self.store.session_version(name));
+            self.known_versions[vault].extend(self.store.session_version(&name));
         }
+        self.discard_expired(vault, works.then_some((&name, expires_at)));
         self.watch.written(vault, &text, works);
         match works {
             true => Written::Stored,
             false if is_known => Written::Failed,
             false => Written::Overtaken,
+        }
+    }
+
+    /// Discards records that have expired by the wall clock of this vault, as the host does with each write. `written` is the record
+    /// that was written, and its expiry.
+    pub(super) fn discard_expired(&mut self, vault: usize, written: Option<(&str, UnixMillis)>) {
+        if let Some((name, expires_at)) = written {
+            self.store.expires(name, expires_at);
+            let discarded = self.store.discard_expired(self.time_of(vault).wall);
+            self.discarded += discarded;
+            if discarded > 0 {
+                // A session or a tombstone may be among them.
+                self.watch.sessions.forget_ends();
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use rules::Secret;
+use rules::base::clock::UnixMillis;
 use vault::{Loaded, Taken};
 
 use super::dpop::Named;
@@ -22,6 +23,8 @@ pub struct Store {
     keys: HashMap<String, Named>,
     /// The sessions that vaults share, by the names of their records.
     sessions: HashMap<String, Stored>,
+    /// The times at which records expire, by their names.
+    expiries: HashMap<String, UnixMillis>,
     /// The number of times that a session was stored.
     version: u64,
 }
@@ -51,6 +54,28 @@ impl Store {
             self.keys.insert(key, pair);
         }
         works
+    }
+
+    /// Records when a record expires.
+    pub fn expires(&mut self, name: &str, at: UnixMillis) {
+        self.expiries.insert(name.to_owned(), at);
+    }
+
+    /// Removes the records that have expired. Returns their number.
+    pub fn discard_expired(&mut self, now: UnixMillis) -> u64 {
+        let all = self.expiries.len();
+        let Self {
+            records, sessions, ..
+        } = self;
+        self.expiries.retain(|name, at| {
+            let is_kept = *at >= now;
+            if !is_kept {
+                records.remove(name);
+                sessions.remove(name);
+            }
+            is_kept
+        });
+        (all - self.expiries.len()) as u64
     }
 
     /// Returns the private key that was stored with a record, if any, even after the record was taken.
