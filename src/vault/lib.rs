@@ -1041,6 +1041,7 @@ impl Vault {
         let reason = match request.provider {
             // The user is signed out at the provider, too, so the grant must end.
             true => EndReason::LoggedOut,
+            // control: logout_leaves_the_grant_valid
             false => EndReason::of_logout(&self.ctx.config.flow),
         };
         let revocation = self.end_session(reason);

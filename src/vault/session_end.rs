@@ -26,6 +26,7 @@ impl Closed {
     /// Returns the newest refresh token, if it should be revoked after an end for this reason.
     pub(super) fn token_to_revoke(&self, ctx: &Context, reason: EndReason) -> Option<&Secret> {
         let token = self.successor.as_ref().or(self.session.refresh_token());
+        // control: limits_leave_the_grant_valid
         token.filter(|_| reason.revokes(&ctx.config.flow))
     }
 }

@@ -80,6 +80,7 @@ impl AuthorizationResponse {
             });
         };
         let app = strings::split(state, b'.').nth(1).and_then(json::parse_u64);
+        // control: response_to_another_account_is_refused
         if app.is_some_and(|app| app != flow.app().into()) {
             return Err(Error::new(
                 Code::LoginUnknown,
