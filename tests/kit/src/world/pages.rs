@@ -160,7 +160,11 @@ impl World {
         match type_of(members) {
             "login" => self.ledger.waits_for_user(request),
             "logout" => {
-                let family = self.watch.sessions.told(self.pages.homes[&request.port]);
+                let home = self.pages.homes[&request.port];
+                if members.contains(r#""provider":true"#) {
+                    self.watch.sessions.signs_out_at_provider(home);
+                }
+                let family = self.watch.sessions.told(home);
                 self.calls.logouts.insert(request, family);
             }
             _ => {}

@@ -138,8 +138,9 @@ pub struct Sessions {
     /// The account in which each login began, by the login's code verifier, and of each family's session.
     began_in: HashMap<String, u64>,
     owners: HashMap<usize, u64>,
-    /// Families that the provider has given to another user.
-    betrayed: HashSet<usize>,
+    /// Families whose grant must end in all accounts: the provider has given it to another user, or the user signs out at the
+    /// provider.
+    revocable: HashSet<usize>,
     /// For each session that started with a valid ID token, the time of the token request by the provider's clock. A
     /// logout after the token request ends such a session too, because a logout cancels logins in flight. A vault may
     /// learn of this logout only after its login is complete.
@@ -222,7 +223,7 @@ impl Sessions {
             shared: BTreeMap::new(),
             began_in: HashMap::new(),
             owners: HashMap::new(),
-            betrayed: HashSet::new(),
+            revocable: HashSet::new(),
             begun: HashMap::new(),
             news: 0,
             over: HashSet::new(),
@@ -303,9 +304,15 @@ impl Sessions {
         });
     }
 
+    /// Records that the user of a vault's session signs out at the provider, too.
+    pub fn signs_out_at_provider(&mut self, vault: usize) {
+        let family = self.told(vault);
+        self.revocable.extend(family);
+    }
+
     /// Checks a revocation by a vault that leaves the grants of other accounts valid.
     pub fn revokes_shared(&self, family: Option<usize>) {
-        let is_needed = family.is_some_and(|family| self.betrayed.contains(&family));
+        let is_needed = family.is_some_and(|family| self.revocable.contains(&family));
         Invariant::OwnAccount.holds_if(is_needed, || {
             format!("the grant of family {family:?} is revoked, which other accounts may have")
         });
@@ -524,7 +531,7 @@ impl Sessions {
     /// Records that a vault receives a response that ends this family's session.
     pub fn verdict(&mut self, vault: usize, family: usize, reason: &'static str) {
         if reason == "security" {
-            self.betrayed.insert(family);
+            self.revocable.insert(family);
         }
         let seen = self.seen(vault);
         if seen.told == Some(family) {
