@@ -1,6 +1,6 @@
 // The same small app, built from the packed tarball by each bundler and framework. In a real browser, a user signs in,
-// and the app calls an API. The session survives its worker. An app with a mistake in its configuration shows the
-// mistake. `cargo xtask test packaging --all` builds all apps and prints a table.
+// and the app calls an API. The session survives its worker. A second account has a worker and a session of its own. An app
+// with a mistake in its configuration shows the mistake. `cargo xtask test packaging --all` builds all apps and prints a table.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
@@ -187,6 +187,7 @@ async function signIn(context, site, built) {
   assert.deepEqual({ user, orders }, { user: 'Alice Liddell', orders: 200 })
   // Without a policy of the worker, the same request succeeds.
   assert.equal(unlisted, built ? 'TypeError' : 200)
+  await connectSecond(page)
   const { pathname, hash } = new URL(file)
   return { signedIn: 'yes', file: pathname + (hash && '#…'), ...sizes }
 }
@@ -203,8 +204,13 @@ async function inDedicatedWorker(context, site) {
   assert.equal((await result(page)).status, 'connected')
   await page.reload()
   const { user, orders } = await result(page)
+  await connectSecond(page)
   return { user, orders }
 }
+
+/** Connects the second account. If a tool drops the option `name`, this account gets the worker of the first one, and fails. */
+const connectSecond = async (page) =>
+  assert.equal(await page.evaluate(() => second.connect().then(({ session }) => session)), null)
 
 /** Writes `clientID` in the configuration instead of `clientId`. */
 const misspell = (folder) => editConfig(folder, /clientId(["']?:\s*["'`]my-app)/g, 'clientID$1')

@@ -1,7 +1,7 @@
 // The shared files have no types, so that tools without TypeScript can build them too.
-import { auth } from './auth'
+import { auth, second } from './auth'
 
-/** Connects, calls two APIs and shows what happened. A click signs in. */
+/** Connects, calls two APIs and shows what happened. A click signs in. The test connects the second account. */
 export async function start() {
   const show = (shown) => document.documentElement.setAttribute('data-result', JSON.stringify(shown))
   const outcome = async (url) => {
@@ -12,6 +12,7 @@ export async function start() {
     }
   }
   document.documentElement.onclick = () => auth.login()
+  Object.assign(globalThis, { second })
   try {
     await auth.connect()
     // An error would load further scripts.

@@ -7,6 +7,7 @@ vault({
   redirectUri: '/callback',
   scope: 'openid profile offline_access orders',
   consent: 'always',
+  accounts: 2,
   session: { persist: 'sealed' },
   apis: [{ url: 'http://127.0.0.1:4402/v1/' }, { url: 'http://localhost:4402/v1/' }],
 })
