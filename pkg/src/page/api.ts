@@ -324,7 +324,7 @@ export interface LogoutResult {
 
 /** Options of `connect()`. */
 export interface ConnectOptions {
-  /** The number of the account whose worker this is, if the worker's file has `accounts`. See docs/accounts.md. */
+  /** The number of the worker's account, if its file has `accounts`. See docs/accounts.md. */
   account?: number
   /**
    * The time limit for the worker's or handler's response in seconds, within which a failed request for a file or for the

@@ -144,9 +144,9 @@ export interface VaultConfig {
    */
   accounts?: number
   /**
-   * Only with `accounts`, if one user may be in several. `forget`: a session that ends by a logout or a limit leaves its refresh
-   * token valid, because many providers revoke the user's grant with it, and the user's other accounts would end.
-   * `logout({ provider: true })` still revokes. Default `revoke`.
+   * Only with `accounts`, if one user may sign in to several. `forget`: a session that ends by a logout or a limit leaves its
+   * refresh token valid. Many providers would otherwise end the user's other accounts too. `logout({ provider: true })` still
+   * revokes. Default `revoke`.
    */
   logout?: 'revoke' | 'forget'
   /**

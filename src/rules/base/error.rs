@@ -138,12 +138,12 @@ codes! {
     /// warning: a login with `prompt: 'login'` or `maxAge` brought the `auth_time` of the previous session. If `claims`
     /// names `auth_time`, pages can compare it.
     SignInNotRepeated = "sign_in_not_repeated", "Find out if the provider supports max_age and prompt=login (OIDC Core 3.1.2.1): some providers ignore one or both.";
-    /// A warning: the ID token of a login lacks a claim that `sameClaims` names. Refreshes of this session are not compared
-    /// by this claim. Appears once on the page's console, or in the token handler's log.
+    /// A warning: the ID token of a login lacks a claim that `sameClaims` names. Refreshes of this session do not compare this
+    /// claim. Appears once on the page's console, or in the token handler's log.
     ClaimMissing = "claim_missing", "Let the provider add the claim to ID tokens, also at a refresh, or sign in with the parameter or scope that it needs for the claim.";
-    /// With `accounts`: a login in an account whose session is of another user. The session continues, and the tokens of the login
-    /// were not kept. Pages get it once the provider has responded.
-    AccountInUse = "account_in_use", "Sign in in a free account, or log out of this one first. A login with the `loginHint` of the account's user makes it rare. See docs/accounts.md.";
+    /// With `accounts`: another user signed in, in an account that has a session. The session continues, and the tokens of the
+    /// login were not kept.
+    AccountInUse = "account_in_use", "Choose a free account, or log out of this one first. To prevent the error, pass the `loginHint` of the account's user to `login()`. See docs/accounts.md.";
     /// The profile address (`identity.url`), or with `userInfo` the provider's UserInfo endpoint, did not say who the user
     /// is, or named another user than the ID token. The message says why.
     ProfileFailed = "profile_failed", "Check the address and the member that the message names, and that the server accepts the token, and the app's origin (CORS).";

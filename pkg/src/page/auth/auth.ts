@@ -25,8 +25,8 @@ export interface WorkerSource {
    */
   dedicated?: (name: string) => Worker
   /**
-   * The number of the account, if the worker's file has `accounts`: from 0 to one less. Each account has a vault of its own,
-   * with its own session, and each needs its own `createAuth()`. Default: the account 0. See docs/accounts.md.
+   * The account's number, from 0, if the worker's file has `accounts`. Each account has a vault, a session and a
+   * `createAuth()` of its own. Default: the account 0. See docs/accounts.md.
    */
   account?: number
   /**
