@@ -168,8 +168,8 @@ export interface TokenHandlerConfig {
   backChannelLogout?: boolean
   /**
    * Only with `tenants()`, if one user may sign in at several tenants of one provider. `forget`: a session that ends by a
-   * logout or a limit leaves its refresh token valid, because many providers revoke the user's grant with it, and the user's
-   * sessions at other tenants would end. `logout({ provider: true })` still revokes. Default `revoke`.
+   * logout or a limit leaves its refresh token valid. Many providers would otherwise end the user's sessions at other tenants
+   * too. `logout({ provider: true })` still revokes. Default `revoke`.
    */
   logout?: 'revoke' | 'forget'
   /** A path of the app, registered with the provider, to which a logout returns. Default: the provider decides. */
