@@ -781,6 +781,36 @@ mod tests {
         assert_eq!(EndReason::from_name("tired"), None);
     }
 
+    /// An older build would take a reason that it does not know for a lost store, and sign the user in again by itself.
+    #[test]
+    fn older_build_reads_a_forgotten_session_as_logged_out() {
+        let flow =
+            crate::config::flow::tests::flow(r#"{"issuer":"https://id.test","scope":"openid"}"#);
+        let text = ended("sid", EndReason::Forgotten, &flow);
+        let stored = Value::parse(text.expose()).unwrap();
+        assert_eq!(stored.as_object().unwrap().str("ended"), Some("logged_out"));
+        for reason in EndReason::ALL {
+            let text = ended("sid", *reason, &flow);
+            let kept = restore(text.expose(), &flow, &Instant::default());
+            assert!(
+                matches!(kept, Some(Kept::Ended(_, read)) if read == *reason),
+                "{reason:?}"
+            );
+        }
+    }
+
+    /// A refresh may end late, after another vault or isolate has ended the session.
+    #[test]
+    fn late_tokens_of_a_grant_that_others_may_have_stay_valid() {
+        use EndReason::*;
+        let flow =
+            crate::config::flow::tests::flow(r#"{"issuer":"https://id.test","scope":"openid"}"#);
+        for reason in EndReason::ALL {
+            let spares = matches!(reason, Forgotten | Replaced | ClaimsChanged);
+            assert_eq!(reason.spares_grant(&flow), spares, "{reason:?}");
+        }
+    }
+
     #[test]
     fn detailed_reasons_do_not_call_for_revocation() {
         use EndReason::*;

@@ -193,7 +193,7 @@ pub(super) fn opened(ctx: &mut Context, list: &mut CallList, call: CallId, proto
 
 /// Closes the open sockets when their session is over. `reason` is `None` if another session replaces that session.
 pub(super) fn close(ctx: &mut Context, list: &mut CallList, reason: Option<EndReason>) {
-    let reason = reason.map_or("replaced", EndReason::as_str);
+    let reason = reason.map_or("replaced", EndReason::seen_as);
     let is_open = |c: &Call| c.socket.is_some() && !matches!(c.stage, CallStage::Waiting);
     while let Some(known) = list::take(&mut list.calls, is_open) {
         send_close(ctx, known.call, reason);

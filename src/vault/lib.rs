@@ -851,7 +851,6 @@ impl Vault {
             // which belong to the same grant.
             CallbackOutcome::Unused(_) if self.ctx.session.is_some() => {}
             CallbackOutcome::Unused(tokens) => self.tokens.revoke_unused(&mut self.ctx, &tokens),
-
             CallbackOutcome::Verified(verified) => self.complete_login(*verified),
         }
     }
@@ -1096,7 +1095,7 @@ impl Vault {
         let (provider, refresh) = (&tokens.provider, &mut tokens.refresh);
         match refresh.on_response(ctx, provider, op, outcome) {
             RefreshStep::Detached(None) => {}
-            RefreshStep::Detached(Some(unused)) => tokens.revoke_unused(ctx, &unused),
+            RefreshStep::Detached(Some(late)) => tokens.revoke_late(ctx, &late),
             step => {
                 self.advance_refresh(step);
                 self.tokens.proceed(&mut self.ctx);

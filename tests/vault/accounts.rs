@@ -3,7 +3,7 @@
 
 use rules::base::clock::Millis;
 
-use kit::world::{EXCHANGE, PageResponse, REVOKE, World};
+use kit::world::{EXCHANGE, PageResponse, REFRESH, REVOKE, World};
 use vault::PortId;
 use vault::config::Config;
 
@@ -148,4 +148,39 @@ fn idle_account_leaves_the_grant_of_other_accounts_valid() {
         assert!(world.session(page).is_none());
         assert_eq!(world.count(REVOKE), 0);
     }
+}
+
+/// The user is signed out at the provider, so the tokens of a refresh in flight must not stay valid either.
+#[test]
+fn logout_at_the_provider_revokes_the_successor_too() {
+    for config in [ACCOUNTS, SEALED] {
+        for (is_at_provider, revocations) in [(false, 0), (true, 2)] {
+            let (mut world, page) = World::signed_in_with(config);
+            world.expire_access_token();
+            world.hold(&[REFRESH]);
+            world.fetch(page, "/orders");
+            world.answer_all();
+            world.act(REFRESH);
+            match is_at_provider {
+                true => world.ask(page, AT_PROVIDER),
+                false => world.logout(page),
+            };
+            world.release();
+            assert_eq!(world.count(REVOKE), revocations, "{config}");
+            assert_eq!(world.provider.has_revoked_everything(), is_at_provider);
+        }
+    }
+}
+
+/// Pages know the reason only by the name that other messages use.
+#[test]
+fn socket_of_an_account_closes_after_its_logout() {
+    let socket = r#"{"accounts":4,"logout":"forget","apis":[{"url":"https://api.example.com/v1/","webSocket":{"token":"query"}}]}"#;
+    let (mut world, page) = World::signed_in_with(socket);
+    let open = world.socket(page, "wss://api.example.com/v1/live", &[]);
+    world.answer_all();
+    world.logout(page);
+    world.answer_all();
+    let closed = [(open, 3000, "logged_out".to_owned())];
+    assert_eq!(world.sockets.closed, closed);
 }

@@ -213,6 +213,8 @@ const WITHOUT_MESSAGE: &[&str] = &[
     "refreshTimeout",
     "requestTimeout",
     "sameClaims",
+    "accounts",
+    "logout",
     "trustedAudiences",
     "unrequestedScopes",
     "identity",

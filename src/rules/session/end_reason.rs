@@ -75,7 +75,7 @@ impl EndReason {
     #[must_use]
     pub const fn spares_grant(self, flow: &Flow) -> bool {
         match self {
-            Self::Replaced | Self::Forgotten => true,
+            Self::Replaced | Self::Forgotten | Self::ClaimsChanged => true,
             Self::Idle | Self::Absolute | Self::SessionExpired => flow.forgets,
             _ => false,
         }

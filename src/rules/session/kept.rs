@@ -92,8 +92,13 @@ pub fn kept(session: &Session, storing: Storing<'_>) -> Secret {
 /// Serializes the end of the session with this identifier.
 #[must_use]
 pub fn ended(sid: &str, reason: EndReason, flow: &Flow) -> Secret {
-    let ended = beginning(sid, flow).text("ended", reason.as_str()).finish();
-    Secret::new(ended)
+    let mut writer = beginning(sid, flow);
+    // An earlier version knows only the reason that pages see.
+    writer.text("ended", reason.seen_as());
+    if reason == EndReason::Forgotten {
+        writer.flag("forgotten", true);
+    }
+    Secret::new(writer.finish())
 }
 
 fn beginning(sid: &str, flow: &Flow) -> Writer {
@@ -116,7 +121,12 @@ pub fn restore(text: &str, flow: &Flow, now: &Instant) -> Option<Kept> {
         && object.str("client_id")? == flow.client_id;
     let sid = object.str("sid").filter(|_| is_ours)?.to_owned();
     if let Some(ended) = object.str("ended") {
-        return Some(Kept::Ended(sid, EndReason::from_name(ended)?));
+        let is_forgotten = object.get("forgotten") == Some(&Value::Bool(true));
+        let reason = match is_forgotten {
+            true => EndReason::Forgotten,
+            false => EndReason::from_name(ended)?,
+        };
+        return Some(Kept::Ended(sid, reason));
     }
     let kept_at = number(object, "kept_at")?;
     let ago = |name| Some(before(now, kept_at, number(object, name)?));
