@@ -155,6 +155,15 @@ for (const [kind, isOneDocument] of [
   })
 }
 
+test('the app without accounts takes over the worker to which it gives a name of its own', time, async () => {
+  useCallbackPage(app, { kind: 'dedicated', name: "'auth'" })
+  const { page, outcome } = await signIn()
+  assert.deepEqual(outcome, ALICE)
+  assert.equal(await isCallbackDocument(page), true)
+  assert.equal(await call(page), 200)
+  await page.context().close()
+})
+
 test('memory of a worker that another page holds: the browser goes on to the target', time, async () => {
   useCallbackPage(app, { extendedLifetime: false })
   const page = await atProvider()

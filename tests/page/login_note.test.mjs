@@ -63,6 +63,13 @@ test('login of another tab leaves no note', async () => {
   assert.equal(sessionStorage.getItem(NOTE), null)
 })
 
+test('finished login continues at an address with a parameter `state` of the app', async () => {
+  sessionStorage.setItem(NOTE, JSON.stringify({ state: null, returnTo: '/map?state=ca.90210' }))
+  const { result } = await open('https://app.example/map?state=ca.90210')
+  assert.deepEqual(await result, { returnTo: '/map?state=ca.90210' })
+  assert.equal(sessionStorage.getItem(NOTE), null)
+})
+
 // Another client of the page finishes the login, and its note is not of this client's name either.
 test('response to another client stays, and so does the note', async () => {
   sessionStorage.setItem(NOTE, 'away/orders')

@@ -49,6 +49,11 @@ test('response to another app at the page’s address begins no attempt', async 
   assert.equal(location.href, address)
 })
 
+test('parameter `state` of the app keeps no page from resuming', async () => {
+  location.href = 'https://app.example/map?state=ca.90210'
+  assert.equal(await attempts(7), true)
+})
+
 test('logout of an app does not keep another from resuming', async () => {
   await signOut('one')
   assert.equal(await attempts('one'), false)

@@ -26,10 +26,10 @@ export const NO_HEADERS = {
 /** Leaves out the headers of the app, as an error page of a server does. */
 export const NOTHING = Object.fromEntries(Object.keys(NO_HEADERS).map((name) => [name, null]))
 
-const workersScript = (extendedLifetime) => `
+const workersScript = (extendedLifetime, name) => `
 export const shared = (name) =>
   new SharedWorker('/auth.worker.js', { type: 'module', name, extendedLifetime: ${extendedLifetime} })
-export const dedicated = (name) => new Worker('/auth.worker.js', { type: 'module', name })
+export const dedicated = (name) => new Worker('/auth.worker.js', { type: 'module', name: ${name} })
 `
 
 /** The app: `boot` resolves when `auth` is connected, and `returned` lists the targets that `onReturn` was given. */
@@ -61,6 +61,7 @@ finishLogin({ ${kind}, ${hasApp ? "app: () => import('/main.js')," : ''} ${home 
  * @param {object} [options]
  * @param {'shared' | 'dedicated'} [options.kind]
  * @param {number} [options.account] The account of the app's page.
+ * @param {string} [options.name] The expression for the name of dedicated workers.
  * @param {boolean} [options.extendedLifetime]
  * @param {boolean} [options.hasApp] True if `finishLogin()` gets the option `app`.
  * @param {string} [options.home] The option `home` of `finishLogin()`.
@@ -68,7 +69,15 @@ finishLogin({ ${kind}, ${hasApp ? "app: () => import('/main.js')," : ''} ${home 
  */
 export function useCallbackPage(
   { site },
-  { kind = 'shared', account, extendedLifetime = true, hasApp = true, home = '', connect = {} } = {},
+  {
+    kind = 'shared',
+    account,
+    name = 'name',
+    extendedLifetime = true,
+    hasApp = true,
+    home = '',
+    connect = {},
+  } = {},
 ) {
   for (const path of ['/orders', '/inbox']) site.routes[path] = '/index.html'
   site.routes['/callback'] = '/callback.html'
@@ -86,6 +95,6 @@ export function useCallbackPage(
     '/callback.html': htmlWith('/callback.js'),
     '/callback.js': callbackScript(kind, hasApp, home),
     '/main.js': mainScript(kind, account, connect),
-    '/workers.js': workersScript(extendedLifetime),
+    '/workers.js': workersScript(extendedLifetime, name),
   })
 }

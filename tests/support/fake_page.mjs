@@ -73,8 +73,10 @@ export class FakeWorker extends EventTarget {
   received = []
   ports = []
   isEnded = false
-  /** The hash of issuer and client. */
+  /** The hash of issuer, client and account. */
   app = 7
+  /** The number of the account, if the worker's file has accounts. */
+  account
   #state
   #unlock
 
@@ -116,7 +118,7 @@ export class FakeWorker extends EventTarget {
 
   ready(port = this.ports.at(-1)) {
     this.responds = true
-    this.send(port, { t: 'ready', version: 2, app: this.app, ...this.#state })
+    this.send(port, { t: 'ready', version: 2, app: this.app, account: this.account, ...this.#state })
   }
 
   /** Tells the page that the vault has failed. */
@@ -133,13 +135,14 @@ export class FakeWorker extends EventTarget {
 
 /**
  * Connects with `connect` to the first of these workers; each new connection takes the next one. Resolves with the client,
- * the workers that were made, and the users and codes of the client's events.
+ * the workers that were made, and the users and codes of the client's events. A last argument that is no worker has more options.
  */
 export async function connectTo(connect, ...workers) {
+  const options = workers.at(-1) instanceof FakeWorker ? {} : workers.pop()
   const made = []
   const events = []
   const make = () => (made.push(workers[made.length]), made.at(-1))
-  const client = await connect(make, { timeout: 10 })
+  const client = await connect(make, { timeout: 10, ...options })
   client.on('change', ({ session }) => events.push(session ? session.claims.sub : null))
   client.on('failed', ({ code }) => events.push(code))
   return { client, made, events }

@@ -180,7 +180,7 @@ const handOver = (worker: Worker, address: string, account: number): void => {
   let isTaken = false
   globalThis.Worker = new Proxy(Worker, {
     construct(genuine, given: [string | URL, WorkerOptions?], target) {
-      const isOther = addressOf(given[0]) !== address || +(given[1]?.name ?? 0) !== account
+      const isOther = addressOf(given[0]) !== address || (+(given[1]?.name ?? 0) || 0) !== account
       if (isTaken || isOther) return Reflect.construct(genuine, given, target)
       isTaken = true
       return worker

@@ -27,9 +27,9 @@ export const accountOf = (url: URL): number => +(partsOf(url)[2] ?? 0)
  * Returns true if this URL is the response to an authorization request of this app. The vault writes the app's hash into
  * each `state`. Any other `code`, `error` and `state` is the app's own.
  *
- * @param app The hash of issuer and client that the vault sends.
+ * @param app The hash of issuer, client and account that the vault sends. Default: that of any vault.
  */
-export const isResponse = (url: URL, app?: number): boolean => {
+export const isResponse = (url: URL, app: number | string | undefined = appOf(url)): boolean => {
   const response = responseOf(url)
   return appOf(url) === `${app}` && (response.has('code') || response.has('error'))
 }

@@ -10,14 +10,13 @@ import { load, loadExplanation } from './load.js'
 import { mediaMethods, relayMedia } from './media/relay.js'
 import { openPopup } from './login/popup.js'
 import { recordEnd } from './guards/end-record.js'
-import { type Client, type Connection, open, type Ready } from './connection/connection.js'
+import { type Client, type Connection, open as openAny, type Ready } from './connection/connection.js'
 import { refusals, watchRefusals } from './connection/refused-worker.js'
 import {
   NO_OPTION,
   NO_RESUME,
   NO_TIME_LIMIT,
   NOT_CREATED,
-  OTHER_ACCOUNT,
   UNSUPPORTED_CONTEXT,
 } from '../protocol/message-keys.js'
 import { release } from './connection/release.js'
@@ -82,6 +81,7 @@ export const connect = async (
   if (!isTimeLimit(timeout)) return refuse('message_invalid', NO_TIME_LIMIT + timeout)
   if (account !== undefined && resume) return refuse('message_invalid', NO_RESUME)
   if (typeof worker === 'string') {
+    if (account !== undefined) return refuseOption('connect', 'account')
     return (await load(() => import('./token-handler/token-handler-client.js'), 'connect', timeout)).connect(
       worker,
       timeout,
@@ -95,6 +95,7 @@ export const connect = async (
   let connection: Connection
   /** Settles when the last attempt to replace a vault has ended. */
   let replacement: Promise<void> | undefined
+  const open: typeof openAny = (at, limit, client, why) => openAny(at, limit, client, why, account)
   const events = new EventTarget()
   let state = START
   /** The first message of the vault in use. */
@@ -336,14 +337,6 @@ export const connect = async (
     },
   }
   const stopRelay = relayMedia(auth.relay, account)
-  const giveUp = (error: unknown) => {
-    auth.close()
-    if (make) release(connection.at)
-    throw error
-  }
-  // Without `account`, the page may have any worker without accounts, and that of the first account.
-  if (ready.account !== (account ?? (ready.account && 0)))
-    await refuse('config_invalid', `${OTHER_ACCOUNT}${ready.account}/${account}`).catch(giveUp)
   if (resuming)
     resumed =
       (await resuming
@@ -358,7 +351,11 @@ export const connect = async (
             !!ready.callbackPage,
           ),
         )
-        .catch(giveUp)) ?? resumed
+        .catch((error) => {
+          auth.close()
+          if (make) release(connection.at)
+          throw error
+        })) ?? resumed
   // Warns the developer if the URL still contains the response to a login after a few seconds.
   reminder = setTimeout(() => hasResponse() && tell({ t: 'unhandled' }), REMINDER)
   return auth

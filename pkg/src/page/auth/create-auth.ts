@@ -122,12 +122,13 @@ export const createAuth = <Claims = DefaultClaims>(
   const create = async () => {
     const { frame, wasm } = source as { frame?: string } & WorkerSource
     if (wasm) prefetch(wasm)
+    const given = { account, ...options }
     const next = (await (frame
-      ? connectFrame(frame, options)
-      : connect(typeof source === 'string' ? source : () => createWorker(source as WorkerSource), {
-          ...options,
-          account,
-        }))) as LazyClient
+      ? connectFrame(frame, given)
+      : connect(
+          typeof source === 'string' ? source : () => createWorker(source as WorkerSource),
+          given,
+        ))) as LazyClient
     next.on('change', () => on(view(next)))
     next.on('expiring', ({ at }) => on({ expiring: at }))
     next.on('failed', (error) => {

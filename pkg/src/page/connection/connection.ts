@@ -11,7 +11,7 @@ import type { CallbackResult } from '../api.js'
 import type { StrongroomError } from '../errors/error.js'
 import { listen } from '../listen.js'
 import { loadExplanation } from '../load.js'
-import { LOCK_STOLEN, NO_WORKER } from '../../protocol/message-keys.js'
+import { LOCK_STOLEN, NO_WORKER, OTHER_ACCOUNT } from '../../protocol/message-keys.js'
 import {
   BYE,
   HANDSHAKE,
@@ -151,12 +151,14 @@ export type Client = Partial<Record<Effect, (connection: Connection) => void>> &
  * at all.
  *
  * @param make The function that has made the worker, or `false` if `connect()` was given a worker.
+ * @param account The account of the page. A worker of another one is refused, also if it takes the place of an earlier worker.
  */
 export const open = (
   worker: Connection['at'],
   timeout: number,
   client: Client,
   make: unknown,
+  account = 0,
 ): Promise<Connection> =>
   new Promise((resolve, reject) => {
     const pending = new Map<number, PendingRequest>()
@@ -257,6 +259,9 @@ export const open = (
         if (!request || !deliver(request, message, payload)) forget(message.id)
         return
       }
+      // A worker without accounts has the session of the first one.
+      if (message.t === 'ready' && (message.account ?? 0) !== account)
+        return connection.on('ended', 'config_invalid', `${OTHER_ACCOUNT}${message.account}/${account}`)
       if (connection.state.is !== 'retiring') client.announce?.(message)
       if (message.t === 'ready') connection.on('ready')
     }

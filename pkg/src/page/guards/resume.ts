@@ -6,7 +6,7 @@
  * response of the provider.
  */
 import { POPUP_MARK } from '../../../glue/constants.js'
-import { appOf, isResponse, ownPath, stateOf, webUrl } from '../address.js'
+import { isResponse, ownPath, stateOf, webUrl } from '../address.js'
 import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from '../api.js'
 import { type Attempt, beginAttempt, lastAttempt, recordLogins, recordAttempt } from './attempts.js'
 import { needsUser } from './end-reason.js'
@@ -78,7 +78,7 @@ export const resume = async (
   if (!isBegun) {
     const state = isFramed
       ? at.pendingState()
-      : appOf(here)
+      : isResponse(here)
         ? stateOf(here)
         : (finishedState(app) ?? stateOfError(here, app))
     if (state !== null) {

@@ -1,7 +1,7 @@
 /** The page at the redirect URI: removes the response from the URL and passes it to the vault. */
 import { POPUP_MARK } from '../../../glue/constants.js'
 import { NO_ADDRESS } from '../../protocol/message-keys.js'
-import { appOf, hasParameters, isResponse, showUrl, stateOf, withoutResponse } from '../address.js'
+import { hasParameters, isResponse, showUrl, stateOf, withoutResponse } from '../address.js'
 import type { CallbackResult } from '../api.js'
 import type { Connection } from '../connection/connection.js'
 import { refuse } from '../errors/error-text.js'
@@ -71,7 +71,7 @@ export const handleCallback = (
   if ('callback' in at) return track(own, at.callback(connection, url))
   const isOwn = isResponse(url, app)
   // The response to a login of another client, which may have the same redirect URI.
-  if (!isOwn && appOf(url)) return Promise.resolve(null)
+  if (!isOwn && isResponse(url)) return Promise.resolve(null)
   const note = takeNote(app)
   if (!isOwn) {
     // The callback page has finished the login, and has sent the browser here.
