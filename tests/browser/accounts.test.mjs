@@ -172,7 +172,7 @@ test('worker of another account is refused', time, async () => {
   assert.match(message, /worker of another account.*0\/1/)
   // Without the option in the worker's file, which a tab with an earlier build may have kept alive, only the first account
   // has its session.
-  app.setConfig({ accounts: undefined })
+  app.setConfig({ accounts: undefined, logout: undefined })
   const other = await open(pageScript('shared'))
   const codes = await other.evaluate(() => accounts.map(({ state }) => state.error?.code))
   assert.deepEqual(codes, [undefined, 'config_invalid', 'config_invalid'])
