@@ -427,6 +427,14 @@ impl Context {
         self.stores_sessions() && !self.has_read_store
     }
 
+    /// Returns true if this session keeps a login of the user `subject` out of the account.
+    pub(super) fn is_in_use(&self, session: &Session, subject: &str) -> bool {
+        let limits = &self.config.flow.limits;
+        self.config.accounts > 0
+            && session.original().is_other_user(subject)
+            && session.limit_reached(limits, &self.now).is_none()
+    }
+
     /// Returns the time until which a record that is stored now may be needed.
     pub(super) fn kept_until(&self) -> UnixMillis {
         self.now

@@ -867,10 +867,8 @@ impl Vault {
         if let Some(requested) = login.pending.scope.as_deref() {
             tokens.scope.get_or_insert_with(|| requested.to_owned());
         }
-        if self.ctx.config.accounts > 0
-            && let Some(current) = self.ctx.session.as_deref()
-            && current.original().is_other_user(user.subject())
-        {
+        let current = self.ctx.session.as_deref();
+        if current.is_some_and(|current| self.ctx.is_in_use(current, user.subject())) {
             // The grant may be another account's, so nothing is revoked.
             return login.refuse(&mut self.ctx, &mut self.logins);
         }
@@ -1284,6 +1282,10 @@ impl Vault {
             Merged::Unchanged => return,
             Merged::Renewed => {}
             Merged::Replaced(theirs) => {
+                let ours = ctx.session.as_deref();
+                if ours.is_some_and(|ours| ctx.is_in_use(&theirs, ours.original().subject())) {
+                    self.callbacks.refuse_unstored(ctx, &mut self.logins);
+                }
                 session_end::replace(ctx, tokens, calls, theirs);
                 is_new = true;
                 ctx.trace_generation("session_restored");

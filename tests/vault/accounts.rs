@@ -3,7 +3,7 @@
 
 use rules::base::clock::Millis;
 
-use kit::world::{EXCHANGE, PageResponse, REFRESH, REVOKE, World};
+use kit::world::{EXCHANGE, Kind, PageResponse, REFRESH, REVOKE, World};
 use vault::PortId;
 use vault::config::Config;
 
@@ -88,6 +88,35 @@ fn login_of_another_user_keeps_the_session_of_the_account() {
         world.sign_in(page);
         assert!(world.session(page).is_some());
     }
+}
+
+/// Two vaults complete logins of two users at the same time.
+#[test]
+fn first_stored_login_keeps_the_account() {
+    let mut world = World::with(SEALED);
+    let page = world.open();
+    let other = world.add_vault();
+    let other_page = world.open_in(other);
+    world.answer_all();
+    let responses = [(page, "alice"), (other_page, "bob")].map(|(page, user)| {
+        let address = world.begin_login(page, "redirect");
+        world.provider.subject = user.to_owned();
+        world.provider.sign_in(&address)
+    });
+    world.hold(&[Kind::Lock]);
+    let callbacks = [(page, 0), (other_page, 1)].map(|(page, i)| {
+        let callback = world.callback(page, &responses[i]);
+        world.answer_all();
+        callback
+    });
+    world.release();
+    world.answer_all();
+    assert_eq!(world.code(callbacks[1]), "account_in_use");
+    for page in [page, other_page] {
+        let claims = world.session(page).unwrap().get("claims").unwrap();
+        assert_eq!(claims.as_object().unwrap().str("sub"), Some("alice"));
+    }
+    assert_eq!(world.count(REVOKE), 0);
 }
 
 // claim: device-4

@@ -368,6 +368,13 @@ impl Callbacks {
         }
     }
 
+    /// Fails the delayed logins, because the store has a session of another user.
+    pub(crate) fn refuse_unstored(&mut self, ctx: &mut Context, logins: &mut Logins) {
+        for login in core::mem::take(&mut self.unstored) {
+            login.refuse(ctx, logins);
+        }
+    }
+
     /// Returns the DPoP keys of these logins.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
         let logins = self.completing.iter();

@@ -83,6 +83,8 @@ impl Tokens {
             return Merged::Unchanged;
         }
         let has_unstored_tokens = self.persistence.is_behind() && !self.refresh.is_sent();
+        let ours = ctx.session.as_deref();
+        let is_in_use = ours.is_some_and(|ours| ctx.is_in_use(&theirs, ours.original().subject()));
         match &mut ctx.session {
             Some(ours) if ours.sid() == theirs.sid() => {
                 self.persistence.is_stored = true;
@@ -102,10 +104,12 @@ impl Tokens {
                 ctx.trace_generation("refresh_completed");
                 Merged::Renewed
             }
-            // This vault's session is not stored yet. It began after the stored session, or has replaced it.
+            // This vault's session is not stored yet. It began after the stored session, or has replaced it. It does not
+            // survive if the account was another user's when the login completed, which this vault could not know.
             // control: unstored_login_survives
             Some(ours)
                 if !self.persistence.is_stored
+                    && !is_in_use
                     && (self.persistence.replaced.as_deref() == Some(theirs.sid())
                         || theirs.times.beginning().wall <= ours.times.beginning().wall) =>
             {
