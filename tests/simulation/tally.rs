@@ -125,7 +125,7 @@ impl fmt::Display for Tally {
         )?;
         writeln!(
             f,
-            "  of them {bound} with tokens that are bound to a key, {with_own_tokens} with an API that has tokens of its own, {plain} with a server that issues no ID tokens, {mixed} with a session in memory beside a stored one, {side_by_side} with two accounts side by side, one of which was shown {shown_elsewhere} responses to logins of the other"
+            "  of them {bound} with tokens that are bound to a key, {with_own_tokens} with an API that has tokens of its own, {plain} with a server that issues no ID tokens, {mixed} with a session in memory beside a stored one, {side_by_side} with two accounts side by side, and {shown_elsewhere} responses to logins that were shown to the other account"
         )?;
         writeln!(
             f,
