@@ -28,6 +28,6 @@ fn end_reasons() -> BTreeSet<&'static str> {
 #[test]
 fn every_end_reason_is_documented() {
     let documented = end_reasons();
-    let all = EndReason::ALL.iter().map(|reason| reason.as_str());
+    let all = EndReason::ALL.iter().map(|reason| reason.seen_as());
     assert_eq!(documented, all.collect());
 }
