@@ -57,6 +57,8 @@ pub(super) struct Persistence {
     pub(super) needs_save: bool,
     /// A session that ended in this vault. The store does not have its end yet.
     pub(super) ended: Option<Box<Ended>>,
+    /// The end of the session before this one, if the store did not have that end when this session began.
+    ended_before: Option<Box<Ended>>,
     /// The number of changes so far, and the number when the last write began. If the two differ, that write did not
     /// include the latest changes.
     changes: u32,
@@ -385,10 +387,20 @@ impl Persistence {
         self.needs_save = true;
         self.is_stored = false;
         // Until the new session is written, the store has the session that has ended.
-        if let Some(ended) = self.ended.take().filter(|ended| ended.was_stored) {
-            self.is_behind = true;
-            self.replaced = Some(ended.sid);
+        if let Some(mut ended) = self.ended.take() {
+            ended.token = None;
+            if ended.was_stored {
+                self.is_behind = true;
+                self.replaced = Some(ended.sid.clone());
+            }
+            self.ended_before = Some(ended);
         }
+    }
+
+    /// Returns true if the session `theirs` in the store ended in this vault before this vault's session began.
+    pub(super) fn has_ended(&self, ctx: &Context, theirs: &Session) -> bool {
+        let before = self.ended_before.as_deref();
+        before.is_some_and(|ended| ended.ends(theirs, &ctx.config.flow.limits, &ctx.now))
     }
 
     /// Records that the session ended in another vault.
@@ -478,6 +490,7 @@ impl Persistence {
         let is_current = self.changes == self.changes_when_written;
         if is_current {
             self.ended = None;
+            self.ended_before = None;
             self.needs_save = false;
             self.is_stored = ctx.session.is_some();
         }

@@ -1,6 +1,8 @@
 //! Several accounts side by side: each is a vault of its own, and no end of one session ends the session of another
 //! account that has the same grant.
 
+use std::time::Duration;
+
 use rules::base::clock::Millis;
 
 use kit::world::{EXCHANGE, Kind, PageResponse, REFRESH, REVOKE, World};
@@ -159,7 +161,7 @@ fn forgotten_session_does_not_continue_in_another_vault() {
     world.thaw();
     world.logout(page);
     world.answer_all();
-    world.advance(std::time::Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     for page in [page, other_page] {
         assert!(world.session(page).is_none());
         assert_eq!(world.reason(page), Some("logged_out"));
@@ -172,7 +174,7 @@ fn idle_account_leaves_the_grant_of_other_accounts_valid() {
     for config in [ACCOUNTS, SEALED] {
         let (mut world, page) = World::signed_in_with(config);
         let idle = Millis::from_secs(24 * 3600).0;
-        world.advance(std::time::Duration::from_millis(idle));
+        world.advance(Duration::from_millis(idle));
         world.answer_all();
         assert!(world.session(page).is_none());
         assert_eq!(world.count(REVOKE), 0);
@@ -212,4 +214,37 @@ fn socket_of_an_account_closes_after_its_logout() {
     world.answer_all();
     let closed = [(open, 3000, "logged_out".to_owned())];
     assert_eq!(world.sockets.closed, closed);
+}
+
+/// The store still has the session when another user signs in: it does not work, or another vault has the lock.
+#[test]
+fn unwritten_logout_frees_the_account() {
+    for trouble in ["full", "unavailable", "locked"] {
+        let (mut world, page) = World::signed_in_with(SEALED);
+        let address = world.begin_login(page, "popup");
+        match trouble {
+            "full" => world.store.is_full = true,
+            "unavailable" => world.store.is_unavailable = true,
+            _ => world.hold(&[Kind::Lock]),
+        }
+        world.logout(page);
+        world.answer_all();
+        assert_eq!(world.reason(page), Some("logged_out"));
+        world.provider.subject = "bob".to_owned();
+        let response = world.provider.sign_in(&address);
+        let callback = world.callback(page, &response);
+        world.answer_all();
+        world.store.is_full = false;
+        world.store.is_unavailable = false;
+        world.release();
+        world.advance(Duration::from_secs(120));
+        let claims = world.session(page).unwrap().get("claims").unwrap();
+        let user = claims.as_object().unwrap().str("sub");
+        assert_eq!(user, Some("bob"), "{trouble}");
+        let response = world.response(callback);
+        assert!(
+            matches!(response, Some(PageResponse::Settled { .. })),
+            "{response:?}"
+        );
+    }
 }

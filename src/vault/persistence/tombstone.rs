@@ -7,6 +7,7 @@
 
 use rules::Secret;
 use rules::base::clock::Instant;
+use rules::config::Limits;
 use rules::prelude::*;
 use rules::session::{EndReason, Session};
 
@@ -45,6 +46,24 @@ impl Ended {
             at,
             was_stored,
             marks: None,
+        }
+    }
+
+    /// Returns true if this end also ends the session `theirs` in the store.
+    pub(crate) fn ends(&self, theirs: &Session, limits: &Limits, now: &Instant) -> bool {
+        if self.sid != theirs.sid() {
+            return !theirs.times.began_after(&self.at, now)
+                && (self.reason.is_logout() || !self.was_stored);
+        }
+        // Another vault has stored a refresh or an activity that this vault did not know of when it ended the session as
+        // idle: see `Times::adopt_activity`.
+        let is_newer = theirs.generation() > self.generation;
+        let is_news = is_newer || theirs.times.stored_activities() > self.stored_activities;
+        match self.reason {
+            EndReason::Idle => !is_news || theirs.limit_reached(limits, now).is_some(),
+            // The provider refused an old refresh token, which a frozen vault sent late, but has renewed the session in the
+            // vault that took the lock over.
+            reason => !is_newer || reason.is_final(),
         }
     }
 }

@@ -84,7 +84,8 @@ impl Tokens {
         }
         let has_unstored_tokens = self.persistence.is_behind() && !self.refresh.is_sent();
         let ours = ctx.session.as_deref();
-        let is_in_use = ours.is_some_and(|ours| ctx.is_in_use(&theirs, ours.original().subject()));
+        let is_in_use = ours.is_some_and(|ours| ctx.is_in_use(&theirs, ours.original().subject()))
+            && !self.persistence.has_ended(ctx, &theirs);
         match &mut ctx.session {
             Some(ours) if ours.sid() == theirs.sid() => {
                 self.persistence.is_stored = true;
@@ -167,22 +168,7 @@ impl Tokens {
             return false;
         };
         let is_same = ended.sid == theirs.sid();
-        let is_over = if is_same {
-            // Another vault has stored a refresh or an activity that this vault did not know of when it ended the
-            // session as idle: see `Times::adopt_activity`.
-            let is_newer = theirs.generation() > ended.generation;
-            let is_news = is_newer || theirs.times.stored_activities() > ended.stored_activities;
-            let limit = theirs.limit_reached(&ctx.config.flow.limits, &ctx.now);
-            match ended.reason {
-                EndReason::Idle => !is_news || limit.is_some(),
-                // The provider refused an old refresh token, which a frozen vault sent late, but has renewed the session in
-                // the vault that took the lock over.
-                reason => !is_newer || reason.is_final(),
-            }
-        } else {
-            !theirs.times.began_after(&ended.at, &ctx.now)
-                && (ended.reason.is_logout() || !ended.was_stored)
-        };
+        let is_over = ended.ends(theirs, &ctx.config.flow.limits, &ctx.now);
         if !is_over {
             if let Some(token) = ended.token.filter(|_| !is_same) {
                 self.revoke(ctx, &token);
