@@ -12,6 +12,7 @@ use crate::io::OpId;
 use crate::tokens::Tokens;
 use rules::Secret;
 use rules::base::error::{Code, Error};
+use rules::oauth::id_token;
 use rules::prelude::*;
 use rules::session::{EndReason, Session};
 
@@ -76,8 +77,9 @@ pub(super) fn close(
     Some(Closed { session, successor })
 }
 
-/// Replaces the current session by another session. If the sessions belong to different users, rejects the waiting
-/// calls and returns the refresh token of the former session, which is to be revoked.
+/// Replaces the current session by another session. If the sessions belong to different users, or differ in a claim that
+/// must stay the same, rejects the waiting calls. If they belong to different users, returns the refresh token of the former
+/// session, which is to be revoked.
 pub(super) fn replace(
     ctx: &mut Context,
     tokens: &mut Tokens,
@@ -97,18 +99,25 @@ pub(super) fn replace(
             tokens.persistence.fall_behind();
         }
     }
-    if let Some(before) = ctx.session.take()
-        && before
-            .original()
-            .may_be_other_user(session.original().subject())
-    {
-        let successor = tokens.refresh.end(ctx);
-        let error = Error::new(Code::SessionEnded, msg!("another user has signed in"));
-        // control: calls_of_former_user_are_rejected
-        calls.give_up_all(ctx, &mut tokens.dpop, GiveUpReason::SessionEnded, &error);
-        calls.list.end_without_page(ctx);
-        detached = successor.or(before.refresh_token().cloned());
-        detached = detached.filter(|_| !ctx.config.flow.forgets);
+    if let Some(before) = ctx.session.take() {
+        let (before_user, user) = (before.original(), session.original());
+        let is_other_user = before_user.may_be_other_user(user.subject());
+        let same_claims = &ctx.config.flow.same_claims;
+        if is_other_user || id_token::has_other_claims(before_user, user, same_claims) {
+            let message = match is_other_user {
+                true => msg!("another user has signed in"),
+                false => msg!("the user has signed in with another value of a claim in sameClaims"),
+            };
+            let error = Error::new(Code::SessionEnded, message);
+            // control: calls_of_former_user_are_rejected
+            calls.give_up_all(ctx, &mut tokens.dpop, GiveUpReason::SessionEnded, &error);
+            calls.list.end_without_page(ctx);
+        }
+        if is_other_user {
+            let successor = tokens.refresh.end(ctx);
+            detached = successor.or(before.refresh_token().cloned());
+            detached = detached.filter(|_| !ctx.config.flow.forgets);
+        }
     }
     tokens.refresh.abandon(ctx);
     calls.list.detach();

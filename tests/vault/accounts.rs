@@ -4,10 +4,13 @@
 use std::time::Duration;
 
 use rules::base::clock::Millis;
+use rules::codec::json::Object;
 
 use kit::world::{EXCHANGE, Kind, PageResponse, REFRESH, REVOKE, World};
 use vault::PortId;
 use vault::config::Config;
+
+use crate::keeping::head;
 
 const ACCOUNTS: &str = r#"{"accounts":4,"logout":"forget"}"#;
 const SEALED: &str = r#"{"accounts":4,"logout":"forget","session":{"persist":"sealed"}}"#;
@@ -246,5 +249,40 @@ fn unwritten_logout_frees_the_account() {
             matches!(response, Some(PageResponse::Settled { .. })),
             "{response:?}"
         );
+    }
+}
+
+fn organization_claim(organization: &str) -> Object {
+    let mut claims = Object::new();
+    claims.push("org_id", organization.into());
+    claims
+}
+
+/// A call belongs to the organization in which the page made it.
+#[test]
+fn waiting_call_is_not_sent_in_another_organization() {
+    for storage in ["memory", "sealed"] {
+        let config = format!(r#"{{"sameClaims":["org_id"],"session":{{"persist":"{storage}"}}}}"#);
+        for (organization, is_sent) in [("globex", false), ("acme", true)] {
+            let mut world = World::with(&config);
+            let page = world.open();
+            world.provider.more_claims = organization_claim("acme");
+            world.sign_in(page);
+            let address = world.begin_login(page, "popup");
+            world.expire_access_token();
+            world.hold(&[REFRESH]);
+            let call = world.fetch(page, "/orders");
+            world.answer_all();
+            world.provider.more_claims = organization_claim(organization);
+            let response = world.provider.sign_in(&address);
+            world.callback(page, &response);
+            world.answer_all();
+            if is_sent {
+                assert_eq!(head(&world, call), Some(200), "{storage}");
+            } else {
+                assert_eq!(world.code(call), "session_ended", "{storage}");
+            }
+            assert_eq!(world.count(REVOKE), 0);
+        }
     }
 }

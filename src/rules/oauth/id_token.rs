@@ -222,6 +222,25 @@ pub fn missing_claim_warning(user: &Identity, same_claims: &[String]) -> Option<
     Some(Error::of(Code::ClaimMissing, &message))
 }
 
+/// Returns true if a claim that must stay the same has another value in the login of `after` than in that of `before`.
+#[must_use]
+pub fn has_other_claims(before: &Identity, after: &Identity, same_claims: &[String]) -> bool {
+    changed_claim(before.stated_claims(), after.stated_claims(), same_claims).is_some()
+}
+
+/// Returns the first of these claims that has two different values. A claim that is missing on one side is not compared.
+fn changed_claim<'a>(
+    before: &Object,
+    after: &Object,
+    same_claims: &'a [String],
+) -> Option<&'a str> {
+    let differs = |name: &&String| {
+        let values = before.get(name).zip(after.get(name));
+        values.is_some_and(|(first, now)| !is_same(first, now))
+    };
+    Some(same_claims.iter().find(differs)?)
+}
+
 /// Returns true if two values of a claim are the same. Arrays are sets, and a single value is a set of one. Numbers and objects
 /// are the same if they are written in the same way.
 fn is_same(one: &Value, other: &Value) -> bool {
@@ -291,15 +310,11 @@ impl<'a> ClaimsCheck<'a> {
         let Occasion::Refresh { original } = self.expected.occasion else {
             return None;
         };
-        let differs = |name: &&String| {
-            let values = original
-                .stated_claims()
-                .get(name)
-                .zip(self.claims.get(name));
-            values.is_some_and(|(first, now)| !is_same(first, now))
-        };
-        let claim = self.expected.same_claims.iter().find(differs)?;
-        Some(claim)
+        changed_claim(
+            original.stated_claims(),
+            self.claims,
+            self.expected.same_claims,
+        )
     }
 
     /// Checks `aud` and `azp` (OpenID Connect Core 1.0 section 3.1.3.7, points 3 to 5). Additional audiences are
