@@ -584,7 +584,7 @@ async fn commit(task: &Task, successor: Rc<Session>) -> SessionResult {
                 } = fetched.stored;
                 if let Some(record) = &record {
                     if let Some(reason) = record.ended {
-                        if !reason.spares_grant(&task.config().flow) {
+                        if reason.revokes_late(&task.config().flow) {
                             tokens::revoke(task, &successor).await;
                         }
                         return Err(Refusal::Ended(reason));

@@ -807,7 +807,14 @@ mod tests {
             crate::config::flow::tests::flow(r#"{"issuer":"https://id.test","scope":"openid"}"#);
         for reason in EndReason::ALL {
             let spares = matches!(reason, Forgotten | Replaced | ClaimsChanged);
-            assert_eq!(reason.spares_grant(&flow), spares, "{reason:?}");
+            assert_eq!(reason.revokes_late(&flow), !spares, "{reason:?}");
+        }
+        let flow = crate::config::flow::tests::flow(
+            r#"{"issuer":"https://id.test","scope":"openid","logout":"forget"}"#,
+        );
+        for reason in EndReason::ALL {
+            let revokes = matches!(reason, LoggedOut | Security);
+            assert_eq!(reason.revokes_late(&flow), revokes, "{reason:?}");
         }
     }
 

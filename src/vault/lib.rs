@@ -1093,7 +1093,11 @@ impl Vault {
         let (provider, refresh) = (&tokens.provider, &mut tokens.refresh);
         match refresh.on_response(ctx, provider, op, outcome) {
             RefreshStep::Detached(None) => {}
-            RefreshStep::Detached(Some(late)) => tokens.revoke_late(ctx, &late),
+            RefreshStep::Detached(Some(late)) => {
+                if let Some(refresh_token) = &late.refresh_token {
+                    tokens.revoke(ctx, refresh_token);
+                }
+            }
             step => {
                 self.advance_refresh(step);
                 self.tokens.proceed(&mut self.ctx);

@@ -883,7 +883,7 @@ impl Refresh {
 
     /// Forgets the refresh of a session that is over. If a successor has arrived and the session has not adopted it,
     /// returns the successor, which is to be revoked. If the response has not arrived yet, the vault will revoke the
-    /// successor in it.
+    /// successor in it, unless another session may have the same grant.
     pub(super) fn end(&mut self, ctx: &mut Context) -> Option<Secret> {
         let stage = core::mem::take(&mut self.stage);
         self.abandon(ctx);
@@ -893,7 +893,12 @@ impl Refresh {
             | RefreshStage::Proving
             | RefreshStage::Queued(_) => None,
             RefreshStage::Sent(op, _) => {
-                self.to_revoke.push(op);
+                let flow = &ctx.config.flow;
+                // Without a reason, another user's session has taken the place of this one.
+                let revokes = |reason: EndReason| reason.revokes_late(flow);
+                if ctx.end_reason.map_or(!flow.forgets, revokes) {
+                    self.to_revoke.push(op);
+                }
                 None
             }
             RefreshStage::Verifying(verification) => verification.tokens.refresh_token,

@@ -207,21 +207,6 @@ impl Tokens {
         }
     }
 
-    /// Revokes the refresh token that a refresh has returned after its session has ended, unless another account may have
-    /// the same grant. A logout at the provider ends the grant of all accounts.
-    pub(super) fn revoke_late(&mut self, ctx: &mut Context, tokens: &TokenSet) {
-        let flow = &ctx.config.flow;
-        let revokes = |reason: EndReason| match flow.forgets {
-            true => reason.revokes(flow),
-            false => !reason.spares_grant(flow),
-        };
-        if let Some(refresh_token) = &tokens.refresh_token
-            && ctx.end_reason.map_or(!flow.forgets, revokes)
-        {
-            self.revoke(ctx, refresh_token);
-        }
-    }
-
     // Work under the lock.
 
     /// Retries the revocations that are due, and starts the reads and writes of the store that are due.

@@ -134,6 +134,29 @@ fn forgotten_session_ends_and_its_grant_stays() {
     }
 }
 
+/// The provider has ended the login of one tenant's session, while those of other tenants may continue.
+#[test]
+fn late_tokens_of_a_tenant_stay_valid_after_a_logout_at_the_provider() {
+    for forgets in [false, true] {
+        for in_store in [false, true] {
+            let (mut world, alice) = expired(Setup {
+                forgets,
+                in_store,
+                ..Setup::default()
+            });
+            world.fault(Site::Provider(Endpoint::Refresh), Fault::Slow(1, 2000));
+            let call = world.call(alice, 0);
+            world.pass(500);
+            world.back_channel(0, 1);
+            world.pass(100);
+            world.call(alice, 1);
+            world.answer_all();
+            assert_eq!(ended(&world, call), Some("provider_ended"));
+            assert_eq!(world.provider.is_revoked(0), !forgets, "{in_store}");
+        }
+    }
+}
+
 #[test]
 fn logout_confirms_no_revocation_after_a_lost_response() {
     for setup in both_storages(2) {

@@ -286,3 +286,27 @@ fn waiting_call_is_not_sent_in_another_organization() {
         }
     }
 }
+
+/// The end of a session decides about its late tokens, whatever happens afterwards.
+#[test]
+fn later_login_keeps_no_late_token_valid() {
+    for config in [ACCOUNTS, SEALED] {
+        for (is_at_provider, revocations) in [(false, 0), (true, 2)] {
+            let (mut world, page) = World::signed_in_with(config);
+            world.expire_access_token();
+            world.hold(&[REFRESH]);
+            world.fetch(page, "/orders");
+            world.answer_all();
+            world.act(REFRESH);
+            match is_at_provider {
+                true => world.ask(page, AT_PROVIDER),
+                false => world.logout(page),
+            };
+            world.answer_all();
+            world.sign_in(page);
+            world.release();
+            assert_eq!(world.count(REVOKE), revocations, "{config}");
+            assert!(world.session(page).is_some());
+        }
+    }
+}

@@ -73,11 +73,23 @@ impl EndReason {
     /// Returns true if the grant of a session that has ended for this reason must stay valid, since another session may have
     /// it.
     #[must_use]
-    pub const fn spares_grant(self, flow: &Flow) -> bool {
+    const fn spares_grant(self, flow: &Flow) -> bool {
         match self {
             Self::Replaced | Self::Forgotten | Self::ClaimsChanged => true,
             Self::Idle | Self::Absolute | Self::SessionExpired => flow.forgets,
             _ => false,
+        }
+    }
+
+    /// Returns true if the refresh token should be revoked that a refresh has returned after its session has ended for this
+    /// reason.
+    #[must_use]
+    pub const fn revokes_late(self, flow: &Flow) -> bool {
+        if flow.forgets {
+            // The provider may have ended only the login of this session.
+            self.revokes(flow)
+        } else {
+            !self.spares_grant(flow)
         }
     }
 
