@@ -310,3 +310,25 @@ fn later_login_keeps_no_late_token_valid() {
         }
     }
 }
+
+/// No page waits for a callback of such a login, so the page that began it learns of the refusal.
+#[test]
+fn device_login_of_another_user_keeps_the_session_of_the_account() {
+    for persist in ["memory", "sealed"] {
+        let config =
+            format!(r#"{{"accounts":4,"deviceFlow":true,"session":{{"persist":"{persist}"}}}}"#);
+        let mut world = World::with(&config);
+        world.provider.knows_devices = true;
+        let page = world.open();
+        world.sign_in(page);
+        let login = world.login(page, "device");
+        world.answer_all();
+        world.provider.subject = "bob".to_owned();
+        world.provider.sign_in_on_devices();
+        world.advance(Duration::from_secs(20));
+        assert_eq!(world.code(login), "account_in_use");
+        let claims = world.session(page).unwrap().get("claims").unwrap();
+        assert_eq!(claims.as_object().unwrap().str("sub"), Some("alice"));
+        assert_eq!(world.count(REVOKE), 0);
+    }
+}
