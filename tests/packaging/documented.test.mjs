@@ -97,7 +97,9 @@ async function build(bundler, name, code) {
     ? '\nauth.connect()\n'
     : /^export const shared/m.test(code)
       ? '\nconnect(shared)\n'
-      : ''
+      : /^export const accounts/m.test(code)
+        ? '\naccounts[0].connect()\n'
+        : ''
   await writeFile(`${folder}/page.ts`, before + code + after)
   await writeFile(`${folder}/index.html`, html('/page.ts', 'type="module"'))
   await BUNDLERS[bundler](folder)
