@@ -40,7 +40,7 @@ const WORDS = {
   'docs/accounts.md':
     'multiple accounts, account switcher, switch account, switch organization, org_id, add account, several users, multi-user',
   'docs/edge-tenants.md':
-    'multi-tenant, multitenancy, multi-tenancy, SaaS, customers, organizations, realms, one provider per tenant, white label, custom domains, subdomain per tenant',
+    'multi-tenant, multitenancy, multi-tenancy, SaaS, customers, realms, one provider per tenant, white label, custom domains, subdomain per tenant',
   'docs/edge-bound.md':
     'DBSC, device bound session credentials, stolen cookie, cookie theft, token theft, session hijacking, infostealer, TPM',
   'docs/edge.md': 'BFF, backend for frontend, server-side session, HttpOnly cookie',
