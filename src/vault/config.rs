@@ -149,6 +149,7 @@ impl Config {
             rules.forbid(&[base.href()]);
         }
         let redirect_uri = RedirectUri::read(&options, base);
+        let accounts = accounts(&options, flow.forgets);
         let mut config = Self {
             flow,
             rules,
@@ -160,7 +161,7 @@ impl Config {
             tells_reasons: options.boolean("reasons"),
             may_inspect: options.boolean("inspect"),
             redirect_uri: redirect_uri.url,
-            accounts: accounts(&options),
+            accounts,
             build,
             is_dedicated: false,
         };
@@ -174,14 +175,10 @@ impl Config {
     }
 }
 
-/// Reads the number of accounts.
-fn accounts(options: &Options<'_>) -> u64 {
+/// Reads the number of accounts. `forgets` is the option `logout`, which needs several.
+fn accounts(options: &Options<'_>, forgets: bool) -> u64 {
     let Some(value) = options.object.get("accounts") else {
-        if options
-            .object
-            .get("logout")
-            .is_some_and(|value| value.as_str() == Some("forget"))
-        {
+        if forgets {
             options.refuse("logout", msg!("'forget' is only for several `accounts`"));
         }
         return 0;

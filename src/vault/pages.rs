@@ -11,7 +11,7 @@ use crate::message::{PROTOCOL, message};
 pub(super) fn greet(ctx: &mut Context, hints: &Hints, port: PortId) {
     let mut ready = message("ready");
     ready.number("version", PROTOCOL);
-    // Pages name the records of this app by a hash of issuer and client, since apps of one origin share localStorage.
+    // Pages name the records of this app and account by a hash, since apps of one origin share localStorage.
     ready.number("app", ctx.config.flow.app().into());
     if ctx.config.accounts > 0 {
         ready.number("account", ctx.config.flow.account);

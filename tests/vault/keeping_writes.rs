@@ -11,7 +11,7 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn subject(world: &World, page: PortId) -> Option<String> {
+pub(crate) fn subject(world: &World, page: PortId) -> Option<String> {
     let claims = world.session(page)?.get("claims")?.as_object()?;
     claims.str("sub").map(str::to_owned)
 }

@@ -18,8 +18,8 @@ import { isTimeLimit } from '../time-limit.js'
 export { isForeignFrame } from './foreign-frame.js'
 export { follow, settle } from './popup-login.js'
 
-/** The key in sessionStorage of the options of this tab's last redirect login. */
-const LAST_OPTIONS = 'strongroom.asked'
+/** The key in sessionStorage of the options of this tab's last redirect login, followed by the app's hash. */
+const LAST_OPTIONS = 'strongroom.asked '
 
 /**
  * Warns if the redirect URI is outside of the option `base` of Vite's development server, which this page is below: the

@@ -6,7 +6,7 @@
  * and so does a page that finishes the login itself, for the case that the user reloads it meanwhile.
  */
 
-/** The key of the note, followed by the hash of issuer and client. Clients of one origin share sessionStorage. */
+/** The key of the note, followed by the hash that the vault sends. Clients and accounts of one origin share sessionStorage. */
 const NOTE = 'strongroom.login '
 
 /** The beginning of the note of a page that has left for the provider. No result of a login begins like this. */
