@@ -142,14 +142,14 @@ for (const kind of KINDS) {
     assert.ok(Date.now() - started < 9000, 'not the default')
   })
 
-  test(`unsupported: the browser of a ${kind} worker has no WebAssembly`, time, async () => {
+  test(`wasm_missing: the browser of a ${kind} worker has no WebAssembly`, time, async () => {
     app.site.files['/lockdown.js'] = 'delete self.WebAssembly'
     app.setWorker(`import '/lockdown.js'
 import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(app.config)})`)
     const error = await outcome(kind)
-    assert.equal(error.code, 'unsupported')
-    assert.match(error.message, /this browser has no WebAssembly/)
+    assert.equal(error.code, 'wasm_missing')
+    assert.match(error.message, /this browser runs no WebAssembly/)
   })
 
   test(`wasm_blocked: the policy of a ${kind} worker forbids WebAssembly`, time, async () => {

@@ -5,6 +5,7 @@ import { callbackPage } from './capabilities/callback_page.mjs'
 import { dpop } from './capabilities/dpop.mjs'
 import { egress } from './capabilities/egress.mjs'
 import { exits } from './capabilities/exits.mjs'
+import { fallback } from './capabilities/fallback.mjs'
 import { firstVisit } from './capabilities/first_visit.mjs'
 import { httpCache } from './capabilities/http_cache.mjs'
 import { leaks } from './capabilities/leaks.mjs'
@@ -41,6 +42,7 @@ export const GROUPS = [
   ...callbackPage,
   ...navigations,
   ...firstVisit,
+  ...fallback,
   ...refusedWorkers,
   ...oneFailure,
   ...staticPages,

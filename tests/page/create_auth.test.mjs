@@ -138,6 +138,7 @@ for (const [code, isTemporary] of Object.entries({
   origin_not_allowed: false,
   unsupported: false,
   wasm_blocked: false,
+  wasm_missing: false,
   closed: false,
 })) {
   const what = isTemporary ? 'is repeated by a call, at most every five seconds' : 'waits for reconnect()'

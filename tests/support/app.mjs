@@ -153,6 +153,7 @@ vaultCallback({ app: ${JSON.stringify(app)} })
  * @param {object} [options.client] More metadata of the client.
  * @param {object[]} [options.clients] See `startServers()`.
  * @param {boolean} [options.proxied] See `startServers()`.
+ * @param {boolean} [options.hasHandler] See `startServers()`.
  * @param {object} [options.site] More options of `startSite()`.
  * @param {boolean} [options.vaultOrigin] The vault has an origin of its own: see `startServers()`.
  */
@@ -169,6 +170,7 @@ export async function serveApp({
   client,
   clients,
   proxied,
+  hasHandler,
   site: siteOptions,
   vaultOrigin,
 } = {}) {
@@ -176,6 +178,7 @@ export async function serveApp({
     provider,
     api: apiOptions,
     proxied,
+    hasHandler,
     client,
     clients,
     site: siteOptions,

@@ -30,6 +30,7 @@ export const OWN_HANDLER = { id: 'my-handler', secret: 'a-secret-that-everybody-
  * `/callback`, and the API allows these origins.
  * @param {string[]} [options.handlers] Origins of apps with a token handler. The provider has a confidential client for
  * each, with the redirect URI `/auth/callback`.
+ * @param {boolean} [options.hasHandler] The site has a token handler, too, whose client is the one for `handlers`.
  * @param {object[]} [options.clients] Metadata of more public clients, by default with the site's redirect URI. Provider
  * and API allow their redirect URIs' origins.
  * @param {object} [options.provider] More options of `startProvider()`.
@@ -47,6 +48,7 @@ export async function startServers({
   orNext = false,
   apps = [],
   handlers = [],
+  hasHandler = false,
   clients = [],
   provider = {},
   site = {},
@@ -79,7 +81,7 @@ export async function startServers({
         ...client,
       }),
       ...(apps.length ? [ownClient(apps)] : []),
-      ...(handlers.length ? [ownHandler(handlers)] : []),
+      ...(handlers.length || hasHandler ? [ownHandler(hasHandler ? [...handlers, origin] : handlers)] : []),
       ...clients.map((one) => publicClient({ redirect_uris: [`${home.origin}/callback`], ...one })),
     ],
     ...provider,

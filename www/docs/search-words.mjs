@@ -37,6 +37,8 @@ const WORDS = {
   'docs/edge-observe.md#probes': 'health check, healthcheck, liveness, readiness, heartbeat',
   'docs/edge-observe.md#request-ids': 'correlation ID, X-Request-Id, traceparent, trace ID',
   'docs/edge-sessions.md#a-page-your-devices': 'device list',
+  'docs/fallback.md':
+    'Lockdown Mode, no WebAssembly, wasm disabled, jitless, DisableJit, JIT off, unsupported browser',
   'docs/accounts.md':
     'multiple accounts, account switcher, switch account, switch organization, org_id, add account, several users, multi-user',
   'docs/edge-tenants.md':

@@ -1,7 +1,6 @@
 /** Loads the core's module, and distinguishes the ways in which loading fails. */
 import { isLoopback } from '../protocol/loopback.js'
 import { StrongroomError } from '../page/errors/error.js'
-import { NO_WEBASSEMBLY } from '../protocol/message-keys.js'
 import { repeat } from '../protocol/repeat.js'
 
 /** A module or its location. A string is a URL relative to the page or the worker. */
@@ -18,12 +17,12 @@ type InitSync = (source: { module: WebAssembly.Module }) => { memory: WebAssembl
 /**
  * Resolves with the module's memory.
  *
- * Rejects with `unsupported` if the browser has no WebAssembly, with `wasm_blocked` if a Content-Security-Policy forbids
+ * Rejects with `wasm_missing` if the browser has no WebAssembly, with `wasm_blocked` if a Content-Security-Policy forbids
  * it, else with `wasm_failed`. The message is only the reason: the caller adds what happened and the advice.
  */
 export const loadWasm = (source: WasmSource, initSync: InitSync): Promise<WebAssembly.Memory> =>
   load(source, initSync).catch((error) => {
-    if (!('WebAssembly' in globalThis)) throw new StrongroomError('unsupported', NO_WEBASSEMBLY)
+    if (!('WebAssembly' in globalThis)) throw new StrongroomError('wasm_missing', '')
     throw isBlocked(error)
       ? new StrongroomError('wasm_blocked', '')
       : new StrongroomError('wasm_failed', error.message)

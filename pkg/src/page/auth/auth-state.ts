@@ -22,7 +22,7 @@ type View = Pick<AuthState, 'session' | 'endReason' | 'elsewhere'> & { expiring:
 /** An event. Its members are the new values of members of the state, and the state keeps the others. */
 export type AuthEvent =
   /** The vault has responded, and the callback has ended, with or without an error. */
-  | ({ status: 'connected'; error: StrongroomErrorLike | null } & View)
+  | ({ status: 'connected'; error: StrongroomErrorLike | null; via: AuthState['via'] } & View)
   /** The connection has failed, or the vault has stopped and is not replaced. */
   | { status: 'failed'; error: StrongroomErrorLike }
   /** The app connects again. */

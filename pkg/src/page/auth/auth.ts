@@ -35,6 +35,12 @@ export interface WorkerSource {
    * keep the file, and the page's Content-Security-Policy must name it: docs/headers.md.
    */
   wasm?: string | URL
+  /**
+   * The path of a token handler's endpoints on this origin (`strongroom/edge`), such as `/auth`, for browsers without
+   * WebAssembly, in which no vault runs. All users of the app then have the weaker protection of vault and handler in each
+   * respect. Default: such a browser gets the error `unsupported`. See docs/fallback.md.
+   */
+  fallback?: string
 }
 
 /** The vault or token handler that an {@link Auth} connects to. */
@@ -62,6 +68,8 @@ export interface AuthState<Claims = DefaultClaims> {
    * reached or has stopped, and `error` says why; see `reconnect()`.
    */
   readonly status: 'connecting' | 'connected' | 'failed'
+  /** What the page is connected to: a vault, or a token handler. `null` before the first connection. */
+  readonly via: 'vault' | 'handler' | null
   /** The current session, or `null`. */
   readonly session: Session<Claims> | null
   /**

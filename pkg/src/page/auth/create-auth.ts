@@ -3,7 +3,7 @@
  * whose response is in the URL, and tells listeners about each change.
  */
 import { showUrl } from '../address.js'
-import type { DefaultClaims, LoginOptions, Strongroom, StrongroomErrorLike } from '../api.js'
+import type { ConnectOptions, DefaultClaims, LoginOptions, Strongroom, StrongroomErrorLike } from '../api.js'
 import { watchUser } from '../activity.js'
 import type { Auth, AuthOptions, AuthSource, AuthState, WorkerSource } from './auth.js'
 import { type AuthEvent, nextState } from './auth-state.js'
@@ -29,7 +29,7 @@ const RETRY_INTERVAL = 5000
  * Matches the codes of failures that last, because the configuration or the app's code causes them, and not a server or a
  * network. `message_invalid` is not among them, because a vault of another version may have refused the page's message.
  */
-const IS_FINAL = /^(config_invalid|origin_not_allowed|unsupported|wasm_blocked|closed)$/
+const IS_FINAL = /^(config_invalid|origin_not_allowed|unsupported|wasm_blocked|wasm_missing|closed)$/
 
 /**
  * Has the browser request the WebAssembly module, which the worker itself requests only when its own file has arrived.
@@ -50,6 +50,24 @@ const reject = (error: unknown) => rejectTyped(error, PLATFORM)
 
 /** Loads the guard, which most pages do not need. */
 const loadGuard = () => load(() => import('../guards/guard.js'), 'signIn').catch(reject)
+
+/** The key in localStorage of the note that this browser has used the fallback, followed by the fallback's path. */
+const FALLBACK = 'strongroom.fallback '
+
+/** Notes that the page uses the fallback, or ends the session there that the user had before this browser had a vault. */
+const keepOneSession = async (fallback: string, isUsed: boolean) => {
+  try {
+    const note = FALLBACK + fallback
+    if (isUsed) localStorage[note] = 1
+    else if (localStorage[note]) {
+      const handler = await connect(fallback)
+      await handler.logout().finally(handler.close)
+      delete localStorage[note]
+    }
+  } catch {
+    // The next page tries again. Without localStorage, the handler's own limits end the session.
+  }
+}
 
 /** Returns the client's part of the state. */
 const view = ({ session, elsewhere, recordEnd }: LazyClient) => ({
@@ -75,6 +93,7 @@ export const createAuth = <Claims = DefaultClaims>(
   const events = new EventTarget()
   let state: AuthState<any> = INITIAL_STATE
   let client: LazyClient | undefined
+  let via: AuthState['via'] = null
   /** Resolves when the vault has responded and `handleCallback()` was called. */
   let opened: Promise<LazyClient> | undefined
   /** Resolves when the callback is finished. */
@@ -120,15 +139,18 @@ export const createAuth = <Claims = DefaultClaims>(
   }
 
   const create = async () => {
-    const { frame, wasm } = source as { frame?: string } & WorkerSource
-    if (wasm) prefetch(wasm)
-    const given = { account, ...options }
-    const next = (await (frame
+    const { frame, wasm, fallback } = source as { frame?: string } & WorkerSource
+    // Decided before a worker starts: after an error or a timeout, a user could get a session in each of two places.
+    const isFallback = !!fallback && !globalThis.WebAssembly
+    const handler = isFallback ? fallback : typeof source === 'string' ? source : undefined
+    via = handler === undefined ? 'vault' : 'handler'
+    if (fallback) keepOneSession(fallback, isFallback)
+    if (wasm && !isFallback) prefetch(wasm)
+    // The handler has its own session, whichever account the page names, and needs no login to find it.
+    const given: ConnectOptions = isFallback ? { ...options, resume: 'none' } : { account, ...options }
+    const next = (await (frame && !isFallback
       ? connectFrame(frame, given)
-      : connect(
-          typeof source === 'string' ? source : () => createWorker(source as WorkerSource),
-          given,
-        ))) as LazyClient
+      : connect(handler ?? (() => createWorker(source as WorkerSource)), given))) as LazyClient
     next.on('change', () => on(view(next)))
     next.on('expiring', ({ at }) => on({ expiring: at }))
     next.on('failed', (error) => {
@@ -164,7 +186,7 @@ export const createAuth = <Claims = DefaultClaims>(
       // If the vault has failed in the meantime and is being replaced, wait for the new vault.
       if (opening !== opened) return ready!
       lastFailure = undefined
-      on({ status: 'connected', ...view(next), error })
+      on({ status: 'connected', via, ...view(next), error })
       // Guards of the app wait for this promise, and then share the login that another site has begun.
       if (back?.login) (await loadGuard()).signIn(auth, next.name, back.login)
       return next
@@ -218,7 +240,8 @@ export const createAuth = <Claims = DefaultClaims>(
       attempt.catch((error) => error.code === 'login_canceled' || on({ error: print(error) }))
       return attempt
     },
-    ...mediaMethods(relay, account),
+    media: mediaMethods(relay, account).media,
+    download: async (path, download) => (await start()).download(path, download),
     logout: async (logout) => (await start()).logout(logout),
     async requireSession(login) {
       // Loads the file while the vault starts. If loading fails, the second import below reports the failure.

@@ -5,6 +5,7 @@ import type { AuthState } from './auth.js'
 export const INITIAL_STATE: AuthState<never> = {
   status: 'connecting',
   error: null,
+  via: null,
   session: null,
   endReason: null,
   elsewhere: false,

@@ -23,7 +23,6 @@ import {
   NO_WORKER,
   THREW,
   TRAPPED,
-  NO_WEBASSEMBLY,
   NOT_CREATED,
   OTHER_ACCOUNT,
   UNREADABLE,
@@ -43,6 +42,7 @@ const BY_CODE: Record<string, string> = {
   vault_crashed: 'the worker of the vault has ended',
   vault_outdated: 'a user has signed in in a newer version of this app',
   wasm_blocked: 'the Content-Security-Policy forbids WebAssembly',
+  wasm_missing: 'this browser runs no WebAssembly, because of Lockdown Mode (Apple), a policy or a setting',
   wasm_failed: 'the WebAssembly module could not be loaded: %',
   popup_blocked: 'the browser did not open a window',
   worker_failed: "the worker's script could not be loaded or run",
@@ -91,7 +91,6 @@ const BY_KEY: Record<string, string> = {
   [PLATFORM]: 'a file of strongroom could not be loaded, or the browser refused what the page needs: ',
   [LOCK_STOLEN]:
     "script of this origin has stolen the lock by which the vault knows that this page is open (navigator.locks.request with 'steal')",
-  [NO_WEBASSEMBLY]: 'this browser has no WebAssembly, as in the Lockdown Mode of Apple devices',
 }
 
 /** Advice by message, for messages whose error code has advice that does not fit. */

@@ -38,6 +38,8 @@ export const USER_MESSAGES = {
   id_token_invalid:
     'You could not be signed in. Please check the date and time of this device, and try again.',
   unsupported: 'Your browser cannot do this. Please try another browser.',
+  wasm_missing:
+    'Your browser has turned off a part (WebAssembly) that signing in needs. Please turn off Lockdown Mode for this site, or try another browser.',
   popup_blocked: 'Your browser blocked the sign-in window. Please allow it and try again.',
   storage_unavailable: 'Your browser does not let this site store data. Please allow it and try again.',
   provider_unavailable: UNREACHABLE,

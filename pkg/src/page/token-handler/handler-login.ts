@@ -48,7 +48,7 @@ export const handlerLogin = async (context: LoginContext, options: LoginOptions 
   const [unknownOption] = Object.keys(unknown)
   if (unknownOption) return refuseOption('login', unknownOption)
   if (mode === 'device' || onCode) {
-    return refuse('unsupported', 'a login on another device needs a vault in the browser')
+    return refuse('unsupported', "login({ mode: 'device' }) needs a vault in the browser")
   }
   if (mode === 'custom' || open || port !== undefined) {
     return refuse('unsupported', "login({ mode: 'custom' }) needs a vault in the browser")

@@ -126,7 +126,8 @@ export const connect = async (
     relay: () => refuse('unsupported', 'a token handler has no vault for media()'),
     name: base,
     recordEnd: () => recordEnd(base, auth),
-    inspect: () => refuse('unsupported', 'a token handler shows no page what it holds'),
+    inspect: () =>
+      refuse('unsupported', 'inspect() needs a vault: a token handler shows no page what it holds'),
     async reconnect() {},
     close() {
       if (state.isClosed) return
