@@ -11,7 +11,7 @@ const error = { code: 'login_failed' }
 
 const SIGNED_IN = { session, endReason: null, elsewhere: false, expiring: null }
 const SIGNED_OUT = { session: null, endReason: 'idle', elsewhere: true, expiring: null }
-const CONNECTED = { status: 'connected', ...SIGNED_IN, error: null }
+const CONNECTED = { status: 'connected', via: 'vault', ...SIGNED_IN, error: null }
 const FAILED = { status: 'failed', error }
 const CONNECTING = { status: 'connecting', error: null }
 
@@ -31,7 +31,7 @@ test('three events change the status, from any status', () => {
 
 test('connection shows the client’s session and the callback’s error', () => {
   for (const view of [SIGNED_IN, SIGNED_OUT]) {
-    const connected = { status: 'connected', ...view, error }
+    const connected = { ...CONNECTED, ...view, error }
     assert.deepEqual(after(connected), connected)
   }
 })

@@ -5,7 +5,8 @@ import { ignoreNavigation, waitFor } from '../../support/engines/driver.mjs'
 import { startFirefox } from '../../support/engines/firefox.mjs'
 import { serveFallback } from '../../support/fallback.mjs'
 
-const isSignedIn = () => globalThis.auth?.state.session?.claims.sub === 'alice' && auth.state.via === 'handler'
+const isSignedIn = () =>
+  globalThis.auth?.state.session?.claims.sub === 'alice' && auth.state.via === 'handler'
 
 /** Signs in, calls after the token has expired, reloads and signs out. */
 async function useHandler(app, session, query) {

@@ -29,7 +29,9 @@ const PREFERENCES = {
  */
 export async function startFirefox(capabilities = {}, preferences = {}) {
   const profile = await mkdtemp(join(tmpdir(), 'strongroom-'))
-  const lines = Object.entries({ ...PREFERENCES, ...preferences }).map(([name, value]) => `user_pref("${name}", ${value});\n`)
+  const lines = Object.entries({ ...PREFERENCES, ...preferences }).map(
+    ([name, value]) => `user_pref("${name}", ${value});\n`,
+  )
   await writeFile(join(profile, 'user.js'), lines.join(''))
   const args = ['--headless', '--no-remote', '--profile', profile, '--remote-debugging-port=0', 'about:blank']
   const child = start(findProgram('firefox'), args, { stdio: ['ignore', 'ignore', 'pipe'] })
