@@ -193,6 +193,29 @@ test('the page gets the sources that the options add', () => {
   assert.equal(sources(page, 'require-trusted-types-for'), undefined)
 })
 
+const FALLBACK = { routes: [{ prefix: '/api/' }, { prefix: '/files/', url: 'https://api.example.com/' }] }
+
+test('the page may call exactly the addresses of its fallback', () => {
+  const connect = (fallback) => sources(generate({}, { fallback }).page, 'connect-src')
+  const at = (path) => `https://app.example.com${path}`
+  const routes = [at('/api/'), at('/files/')]
+  const endpoints = ['config', 'session', 'logout']
+  assert.deepEqual(connect(FALLBACK), [...endpoints.map((name) => at(`/auth/${name}`)), ...routes])
+  const moved = { ...FALLBACK, base: '/sso/auth' }
+  assert.deepEqual(connect(moved), [...endpoints.map((name) => at(`/sso/auth/${name}`)), ...routes])
+  assert.equal(connect(undefined), undefined)
+})
+
+test('the page may open sockets of its fallback if a rule has sockets', () => {
+  const connect = (apis) => sources(generate({ apis }, { fallback: FALLBACK }).page, 'connect-src')
+  const [rule] = CONFIG.apis
+  const ofSockets = (list) => list.filter((source) => source.startsWith('ws'))
+  const live = { url: 'https://live.example.com/', webSocket: { token: 'protocol' } }
+  const expected = ['wss://app.example.com/api/', 'wss://app.example.com/files/']
+  assert.deepEqual(ofSockets(connect([rule, live])), expected)
+  assert.deepEqual(ofSockets(connect([rule])), [])
+})
+
 test('testing: true lets the test double run in the page, and call the APIs', () => {
   const apis = [
     { url: 'https://api.example.com/v1/', webSocket: { token: 'protocol' } },
@@ -315,6 +338,13 @@ const REFUSED = {
   'a Trusted Types policy with a space': [{}, { trustedTypes: ['a b'] }],
   'sources as one string': [{}, { page: { 'script-src': 'https://*.example.com' } }],
   'Trusted Types policies as one string': [{}, { trustedTypes: '*' }],
+  'a path as the fallback': [{}, { fallback: '/auth' }],
+  'a fallback without routes': [{}, { fallback: { base: '/auth' } }],
+  'a fallback at a folder': [{}, { fallback: { base: '/auth/', routes: [] } }],
+  'a fallback at another origin': [{}, { fallback: { base: '//evil.example.com', routes: [] } }],
+  'a route of the fallback that is no folder': [{}, { fallback: { routes: [{ prefix: '/api' }] } }],
+  'a route of the fallback without a prefix': [{}, { fallback: { routes: [{}] } }],
+  'a fallback for every path': [{}, { fallback: { routes: [{ prefix: '/' }] } }],
   'a directive with the name of a method': [{}, { page: { constructor: [' '] } }],
 }
 
@@ -394,6 +424,24 @@ test('pages of an app with a callback page keep no references to windows', () =>
   const opener = (config, options) => generate(config, options).page[OPENER]
   assert.equal(opener({}), 'same-origin-allow-popups')
   assert.equal(opener(CALLBACK), 'same-origin')
+})
+
+// claim: handler-4
+test('pages of an app with a fallback keep no references to windows', () => {
+  assert.equal(generate({}, { fallback: FALLBACK }).page[OPENER], 'same-origin')
+})
+
+// claim: handler-4
+test('pages of an app with a fallback frame neither the app nor the provider', () => {
+  const frames = (config, page = {}) =>
+    sources(generate(config, { fallback: FALLBACK, page }).page, 'frame-src')
+  assert.equal(frames(MEDIA), undefined)
+  for (const source of ["'self'", 'https://id.example.com']) {
+    assert.throws(() => frames({}, { 'frame-src': [source] }), {
+      code: 'config_invalid',
+      message: /fallback/,
+    })
+  }
 })
 
 const OPENER = 'Cross-Origin-Opener-Policy'

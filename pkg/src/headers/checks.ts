@@ -43,9 +43,7 @@ export const appOrigin = (name: string, origin: string): string => {
 /** Returns the paths of the app's origin that the rules' options `media` name. */
 export const mediaPaths = (apis: { media?: string }[]): string[] =>
   apis.flatMap(({ media }, i) => {
-    if (media === undefined) return []
-    if (!media.endsWith('/')) throw invalid(`\`apis[${i}].media\` is '${media}', and must end in a slash`)
-    return [checkPath(`apis[${i}].media`, media)]
+    return media === undefined ? [] : [checkFolder(`apis[${i}].media`, media)]
   })
 
 /** Checks a path that is written to a policy and to the patterns of hosts. */
@@ -54,6 +52,12 @@ export const checkPath = (name: string, path: string): string => {
   throw invalid(
     `\`${name}\` is ${JSON.stringify(path)}, and must be a path of letters, digits and ._~@-, such as '/auth.worker.js'`,
   )
+}
+
+/** Checks the path of a folder. */
+export const checkFolder = (name: string, path: string): string => {
+  if (checkPath(name, path).endsWith('/')) return path
+  throw invalid(`\`${name}\` is '${path}', and must end in a slash`)
 }
 
 /**

@@ -22,7 +22,7 @@ export const checkFrames = (policy: Record<string, string[]>, origins: string[])
     const source = policy[name]!.find((one) => hosts.some((host) => covers(one, host)))
     if (source !== undefined) {
       throw invalid(
-        `the page's \`${name}\` has the source ${source}, and with \`callbackPage\` a frame must show neither the app's own origin nor the provider's: remove it, or set \`page['${names[0]}']\` to other origins or ["'none'"]`,
+        `the page's \`${name}\` has the source ${source}, and with \`callbackPage\` or \`fallback\` a frame must show neither the app's own origin nor the provider's: remove it, or set \`page['${names[0]}']\` to other origins or ["'none'"]`,
       )
     }
   }

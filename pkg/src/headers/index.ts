@@ -27,7 +27,7 @@ export {
   type NginxHeaders,
   nginxHeaders,
 } from './hosts.js'
-export type { Exits, HeaderConfig, HeaderOptions } from './options.js'
+export type { Exits, Fallback, HeaderConfig, HeaderOptions } from './options.js'
 export { type ResponseHeaders, type SecurityHeaders, securityHeaders } from './security-headers.js'
 export { vaultOriginHeaders, type VaultOriginHeaders, type VaultOriginOptions } from './vault-origin.js'
 export { viteHeaders, type ViteOptions, type VitePlugin } from './vite.js'

@@ -52,7 +52,7 @@ export interface HeaderOptions {
   base?: boolean
   /**
    * The paths of pages that keep references to windows of other sites that they open, for example for payments. All
-   * other pages then keep none, as with `callbackPage: true` or `exits`. Not for Netlify, whose files have no headers.
+   * other pages then keep none, as with `callbackPage: true`, `exits` or `fallback`. Not for Netlify, whose files have no headers.
    * What it gives up: docs/callback-page.md.
    */
   allowPopups?: string[]
@@ -63,6 +63,11 @@ export interface HeaderOptions {
    * metadata (`pinned` or `metadata`). Not set by default. See docs/exits.md.
    */
   exits?: Exits
+  /**
+   * The token handler of `createAuth({ fallback })`: its configuration, or `{ base, routes: [{ prefix: '/api/' }] }`. The
+   * pages may then call it, and keep no references to windows of other sites. See docs/headers.md.
+   */
+  fallback?: Fallback
   /** Adds the headers that make the page cross-origin isolated. Default false. */
   isolated?: boolean
   /** The path of the app's service worker, if there is one (docs/pwa.md). */
@@ -72,6 +77,14 @@ export interface HeaderOptions {
    * `apis`. For development and tests only, so `origin` must be http on loopback. Default false.
    */
   testing?: boolean
+}
+
+/** The part of a token handler's configuration that decides about the headers of pages. */
+export interface Fallback {
+  /** The path of the handler's endpoints. Default `/auth`. */
+  base?: string
+  /** The routes, in which only the prefix counts. They must be given. */
+  routes?: { prefix: string }[]
 }
 
 /** The ways out of the app's pages that stay open. */

@@ -1,12 +1,12 @@
 /** The policies of the app's pages and of the worker's file, from the vault's configuration. */
 import { allowlist, literal, patternOf } from './allowlist.js'
-import { appOrigin, checkNames, checkPath, invalid, mediaPaths, originOf } from './checks.js'
+import { appOrigin, checkFolder, checkNames, checkPath, invalid, mediaPaths, originOf } from './checks.js'
 import { REQUESTED } from '../generated/metadata.js'
 import { endpointsOf, providerOrigins, redirectUriOf } from './endpoints.js'
 import { pageAllowlist } from './exits.js'
 import { checkFrames } from './frames.js'
 import { checkModule, FOR_A_MOMENT, IMMUTABLE, linkHeader, soonConnected } from './module.js'
-import type { HeaderConfig, HeaderOptions, Policy } from './options.js'
+import type { Fallback, HeaderConfig, HeaderOptions, Policy } from './options.js'
 
 /** The values of response headers by name. */
 export type ResponseHeaders = Record<string, string>
@@ -43,19 +43,22 @@ export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): S
 
 /** Returns the headers of {@link securityHeaders}. The caller has checked where `testing` is used. */
 export const generate = (config: HeaderConfig, options: HeaderOptions): SecurityHeaders => {
-  const { isolated = false, exits } = options
+  const { isolated = false, exits, fallback } = options
   const policy = pagePolicy(options)
   const ofCallback = callbackPath(config, options)
   const hasCallback = ofCallback !== undefined
-  for (const path of mediaPaths(config.apis)) allowMedia(policy, options.origin + path, !hasCallback)
-  if (hasCallback) checkFrames(policy, [options.origin, ...providerOrigins(config, options)])
+  // A page of the app, or the handler, receives the response to a login.
+  const hidesLogin = hasCallback || fallback !== undefined
+  for (const path of mediaPaths(config.apis)) allowMedia(policy, options.origin + path, !hidesLogin)
+  if (fallback !== undefined) allowFallback(policy, config, options.origin, fallback)
+  if (hidesLogin) checkFrames(policy, [options.origin, ...providerOrigins(config, options)])
   if (options.testing) allowTestDouble(policy, config, options)
   const embedder: ResponseHeaders = isolated ? { 'Cross-Origin-Embedder-Policy': 'require-corp' } : {}
   const popups = popupPaths(options)
   if (hasCallback && popups.includes(ofCallback)) {
     throw invalid('the callback page must not be in `allowPopups`, because script could read its address')
   }
-  const keepsNone = isolated || hasCallback || exits !== undefined || popups.length > 0
+  const keepsNone = isolated || hidesLogin || exits !== undefined || popups.length > 0
   const page = {
     'Content-Security-Policy': serialize(policy),
     ...(exits && { 'Connection-Allowlist': pageAllowlist(config, options, exits, policy) }),
@@ -129,7 +132,7 @@ const pagePolicy = (options: HeaderOptions): Policy => {
     throw invalid('`trustedTypes` must be an array of names of policies')
   }
   const policy: Policy = {
-    ...fallback(home, { worker, module }, Object.keys(page)),
+    ...defaultSources(home, { worker, module }, Object.keys(page)),
     'script-src': ["'self'"],
     'worker-src': workers.map((path) => home + path),
     'style-src': ["'self'"],
@@ -154,6 +157,30 @@ const pagePolicy = (options: HeaderOptions): Policy => {
 const allowMedia = (policy: Policy, url: string, hasFrame: boolean): void => {
   for (const directive of ['media-src', 'font-src', ...(hasFrame ? ['frame-src'] : [])])
     addSources(policy, directive, [url])
+}
+
+/** The endpoints that the page's client of a token handler requests (pkg/src/page/token-handler). Windows go to the others. */
+const FOR_PAGES = ['config', 'session', 'logout']
+
+/** Adds the addresses of a token handler that the page requests if the browser cannot run the vault. */
+const allowFallback = (policy: Policy, { apis }: HeaderConfig, origin: string, fallback: Fallback): void => {
+  if (!Array.isArray(fallback?.routes)) {
+    throw invalid(
+      "`fallback` must be the token handler's configuration with its `routes`, such as { base: '/auth', routes: [{ prefix: '/api/' }] }",
+    )
+  }
+  const { base = '/auth', routes } = fallback
+  if (checkPath('fallback.base', base).endsWith('/'))
+    throw invalid(`\`fallback.base\` is '${base}', and must not end in a slash`)
+  const prefixes = routes.map(
+    (route, i) => origin + checkFolder(`fallback.routes[${i}].prefix`, route?.prefix),
+  )
+  // A route's upstream may have sockets, whose calls the vault's rules name.
+  const sockets = apis.some(({ webSocket }) => webSocket)
+    ? prefixes.map((prefix) => prefix.replace(/^http/, 'ws'))
+    : []
+  const endpoints = FOR_PAGES.map((name) => `${origin}${base}/${name}`)
+  addSources(policy, 'connect-src', [...endpoints, ...prefixes, ...sockets])
 }
 
 /**
@@ -215,7 +242,7 @@ const FALLING_BACK = ['connect-src', 'font-src', 'frame-src', 'manifest-src', 'm
  * does. All other requests stay forbidden: in a frame with the module's address, a server's error page without a policy
  * would be a place for injected script. Directives that the caller sets, `known`, are left out.
  */
-export const fallback = (
+export const defaultSources = (
   home: string,
   { worker, module }: Pick<HeaderOptions, 'module' | 'worker'>,
   known: string[] = [],

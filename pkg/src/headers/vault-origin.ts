@@ -3,7 +3,13 @@ import { allowlist } from './allowlist.js'
 import { appOrigin, checkPath, invalid } from './checks.js'
 import { soonConnected } from './module.js'
 import type { HeaderConfig, HeaderOptions } from './options.js'
-import { fallback, hintOf, type ResponseHeaders, securityHeaders, serialize } from './security-headers.js'
+import {
+  defaultSources,
+  hintOf,
+  type ResponseHeaders,
+  securityHeaders,
+  serialize,
+} from './security-headers.js'
 
 /** Options of {@link vaultOriginHeaders}. `origin` is the vault's. */
 export interface VaultOriginOptions extends Pick<HeaderOptions, 'origin' | 'worker' | 'module' | 'metadata'> {
@@ -38,7 +44,7 @@ export const vaultOriginHeaders = (config: HeaderConfig, options: VaultOriginOpt
   return {
     frame: {
       'Content-Security-Policy': serialize({
-        ...fallback(home, options),
+        ...defaultSources(home, options),
         ...scripts,
         'worker-src': [home + checkPath('worker', path)],
         ...rest,
