@@ -2,6 +2,7 @@
 import type { ApiRule } from '../worker/config.js'
 import { HEADERS, ORIGIN } from './cors.js'
 import { type Deployment, option } from './deployment.js'
+import { fallbackRoute } from './fallback.js'
 import { ageOf, completed, listOf, type Reply, crossOrigin, seenHeader, seenOf } from './requests.js'
 
 /** Methods that need no permission by a preflight. */
@@ -19,6 +20,7 @@ export const checkApis = async (deployment: Deployment): Promise<void> => {
       report.unused(`${id}.preflight`, `${url} is on the app's origin, so it needs no CORS`)
     else failure = await checkPreflight(deployment, id, url.href, rule)
     const responds = await checkResponse(deployment, id, url, rule)
+    report.add(`${id}.fallback`, await fallbackRoute(deployment, url, rule))
     // Otherwise the line about the response says that no server responds.
     if (failure !== undefined && responds)
       report.fault(

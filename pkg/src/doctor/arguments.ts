@@ -3,6 +3,9 @@ import { UsageError } from './options.js'
 
 /** The arguments of a command, sorted. */
 export interface Arguments {
+  /** Each option with its value, in their order. */
+  pairs: [name: string, value: string][]
+  /** The last value of each option. */
   values: Map<string, string>
   flags: Set<string>
   others: string[]
@@ -10,7 +13,7 @@ export interface Arguments {
 
 /** Separates options with a value, options without one, and the other arguments. @throws UsageError */
 export const splitArguments = (args: string[], names: { values: string[]; flags: string[] }): Arguments => {
-  const values = new Map<string, string>()
+  const pairs: [string, string][] = []
   const flags = new Set<string>()
   const others: string[] = []
   for (let i = 0; i < args.length; i++) {
@@ -19,12 +22,12 @@ export const splitArguments = (args: string[], names: { values: string[]; flags:
     if (names.values.includes(name)) {
       const value = inline ?? args[++i]
       if (value === undefined) throw new UsageError(`${name} needs a value`)
-      values.set(name, value)
+      pairs.push([name, value])
     } else if (names.flags.includes(arg) || arg === '-h') flags.add(arg === '-h' ? '--help' : arg)
     else if (arg.startsWith('-')) throw new UsageError(`there is no option '${arg}'`)
     else others.push(arg)
   }
-  return { values, flags, others }
+  return { pairs, values: new Map(pairs), flags, others }
 }
 
 const cut = (text: string, separator: string): [string, string | undefined] => {

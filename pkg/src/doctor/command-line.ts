@@ -9,11 +9,13 @@ export const USAGE = `strongroom doctor URL [options]
 Looks at a deployment from outside, and says what to change. It sends no token and needs no login.
 
   --config FILE        the configuration of the vault or the token handler: strongroom.json, or a module that exports \`config\`
-                       (default: strongroom.json at the site; without one, lines that need it are left out)
+                       (default: strongroom.json at the site; without one, lines that need it are left out). Twice for a
+                       vault with a fallback: that of the vault, and that of the token handler
   --worker PATH        the worker's file, such as /auth.worker.js
                        (default: the file that the page's worker-src names, or that its scripts start)
   --vault-frame URL    the frame's page, if the vault has an origin of its own
-  --handler PATH       the token handler's endpoints (default: /auth, if there is one)
+  --handler PATH       the token handler's endpoints (default: /auth, if there is one). With a vault's configuration, the
+                       handler is its fallback
   --site HOST:PORT     listens in place of a site behind a proxy that asks handler.check, and compares what arrives there with
                        what it sent; STRONGROOM_COOKIE may have the header Cookie of a signed-in user
   --probe-token        sends one token request with a code, and one revocation with a token, that do not exist
@@ -52,7 +54,7 @@ const readSite = (text: string): SiteOptions => {
 /** Reads the arguments after the name of the command. @throws UsageError */
 export const readCommandLine = (args: string[]): CommandLine | 'help' => {
   const all = splitArguments(args, { values: VALUES, flags: FLAGS })
-  const { values, flags, others } = all
+  const { pairs, values, flags, others } = all
   if (flags.has('--help')) return 'help'
   const [address, more] = others
   if (address === undefined) throw new UsageError("the app's address is missing")
@@ -68,13 +70,13 @@ export const readCommandLine = (args: string[]): CommandLine | 'help' => {
       throw new UsageError(`${name} is '${path}', and must be a path that begins with a slash`)
     }
   }
-  const [config, worker, handler] = ['--config', '--worker', '--handler'].map((name) => values.get(name))
+  const [worker, handler] = ['--worker', '--handler'].map((name) => values.get(name))
   const frame = values.get('--vault-frame')
   const site = values.get('--site')
   return {
     url,
     ...(frame !== undefined && { vaultFrame: readUrl(frame, EXAMPLE) }),
-    ...(config !== undefined && { config }),
+    configs: pairs.flatMap(([name, file]) => (name === '--config' ? [file] : [])),
     ...readUserAgent(all),
     ...(worker !== undefined && { worker }),
     ...(host !== undefined && { fixHeaders: host as HostName }),

@@ -4,7 +4,35 @@ import { resolve } from 'node:path'
 import { version } from 'node:process'
 import { pathToFileURL } from 'node:url'
 import type { VaultConfig } from '../worker/config.js'
+import type { HandlerConfig } from './deployment.js'
 import { UsageError } from './options.js'
+
+/** The configurations that the command names, and their files. */
+export interface Configurations {
+  vault?: VaultConfig
+  handler?: HandlerConfig
+  files: { vault?: string; handler?: string }
+}
+
+/** Reads the configurations of vault and token handler from files. @throws UsageError */
+export const readConfigs = async (paths: string[]): Promise<Configurations> => {
+  const found: Configurations = { files: {} }
+  for (const path of paths) {
+    const config = await readConfig(path)
+    const kind = isOfHandler(config) ? 'handler' : 'vault'
+    if (found[kind])
+      throw new UsageError(
+        `${found.files[kind]} and ${path} are of the same kind: --config may be given for the vault, and for the token handler`,
+      )
+    Object.assign(found, { [kind]: config })
+    found.files[kind] = path
+  }
+  return found
+}
+
+/** Returns true for the configuration of a token handler, which has a client with a secret in place of `clientId`. */
+const isOfHandler = (config: object): boolean =>
+  !('clientId' in config) && !('apis' in config) && ('client' in config || 'routes' in config)
 
 /** Reads the configuration from a file. @throws UsageError */
 export const readConfig = async (file: string): Promise<VaultConfig> => {

@@ -1,6 +1,6 @@
 /** The deployment that is looked at, and what is known about it so far. */
 import { inspect } from 'node:util'
-import { type HeaderConfig, type SecurityHeaders, securityHeaders } from '../headers/index.js'
+import { type Fallback, type HeaderConfig, type SecurityHeaders, securityHeaders } from '../headers/index.js'
 import type { ProviderMetadata, VaultConfig } from '../worker/config.js'
 import type { CommandLine } from './options.js'
 import type { Judge } from '../headers/core.js'
@@ -15,7 +15,7 @@ export interface HandlerConfig {
   metadata?: Record<string, unknown>
   identity?: unknown
   clockTolerance?: number
-  routes?: { prefix: string }[]
+  routes?: { prefix: string; methods?: string[] }[]
   scope?: string
   dpop?: boolean
   session?: { storage?: string; bind?: unknown }
@@ -27,6 +27,8 @@ export interface HandlerConfig {
 /** The state that the parts of the doctor share. */
 export interface Deployment {
   readonly options: CommandLine
+  /** The files of the configurations. */
+  readonly files: { vault?: string; handler?: string }
   readonly requests: Requests
   readonly report: Report
   readonly judge: Judge
@@ -42,6 +44,8 @@ export interface Deployment {
   readonly scripts: Reply[]
   /** The origins of the provider to which a token handler's login leads. */
   provider?: string[]
+  /** The routes that a token handler names to pages, if one responds. */
+  routes?: { prefix: string; url: string }[]
   /** The response for a path that does not exist. */
   missing?: Reply
   /** The path of the worker's file, if it is known. */
@@ -64,9 +68,26 @@ export interface Deployment {
 export const handlerBase = ({ options, handlerConfig }: Deployment): string =>
   (options.handler ?? handlerConfig?.base ?? '/auth').replace(/\/$/, '')
 
+/** Returns true if the command names the token handler. */
+export const isHandlerNamed = ({ options, handlerConfig }: Deployment): boolean =>
+  options.handler !== undefined || handlerConfig !== undefined
+
+/** Returns the token handler of an app with a vault, for users without WebAssembly. */
+export const fallbackOf = (deployment: Deployment): Fallback | undefined => {
+  const { options, config, handlerConfig, routes = [] } = deployment
+  return config && isHandlerNamed(deployment) && !options.vaultFrame
+    ? { base: handlerBase(deployment), routes: [...routes, ...(handlerConfig?.routes ?? [])] }
+    : undefined
+}
+
 /** Returns an option in the syntax of the configuration that was read: JSON, or JavaScript. */
-export const option = ({ options, config }: Deployment, name: string, value: unknown): string => {
-  const isJson = options.config === undefined ? config !== undefined : /\.json$/i.test(options.config)
+export const option = (
+  { files, config }: Pick<Deployment, 'config' | 'files'>,
+  name: string,
+  value: unknown,
+): string => {
+  const file = config ? (files.vault ?? 'strongroom.json') : (files.handler ?? '')
+  const isJson = /\.json$/i.test(file)
   return isJson ? `"${name}": ${JSON.stringify(value)}` : `${name}: ${inspect(value)}`
 }
 
@@ -101,11 +122,16 @@ export const generated = (deployment: Deployment): SecurityHeaders => {
     isolated: isIsolated(deployment),
     ...(serviceWorker !== undefined && { serviceWorker }),
   }
+  const fallback = fallbackOf(deployment)
   try {
-    return securityHeaders(config, { ...options, ...(metadata && { metadata }) })
+    return securityHeaders(config, {
+      ...options,
+      ...(metadata && { metadata }),
+      ...(fallback && { fallback }),
+    })
   } catch (error) {
-    // A policy cannot name every host of an endpoint.
-    if (metadata) return securityHeaders(config, options)
+    // A policy cannot name every host of an endpoint, and every path of a handler.
+    if (metadata || fallback) return securityHeaders(config, options)
     throw error
   }
 }

@@ -1,13 +1,13 @@
 /** The order in which the doctor looks at a deployment. */
 import { env } from 'node:process'
 import type { VaultConfig } from '../worker/config.js'
-import { readConfig } from './configuration.js'
+import { type Configurations, readConfigs } from './configuration.js'
 import { loadJudge } from '../headers/core.js'
 import { checkApis } from './apis.js'
 import {
   type Deployment,
   generated,
-  type HandlerConfig,
+  isHandlerNamed,
   namedVaultFile,
   noCache,
   policiesOf,
@@ -15,7 +15,7 @@ import {
 import { checkCallback } from './callback-page.js'
 import { EXITS } from './exits.js'
 import { checkGuardedSite } from './guarded-site.js'
-import { checkHandler } from './handler.js'
+import { checkHandler, routesOf } from './handler.js'
 import { hostFile } from './host-files.js'
 import { media } from './media.js'
 import { otherPages } from './missing-page.js'
@@ -33,11 +33,11 @@ import { serviceWorker } from './worker-source.js'
 
 /** Looks at a deployment. Resolves with what is to be printed. */
 export const examine = async (options: CommandLine): Promise<{ text: string; hasFaults: boolean }> => {
-  const config = options.config === undefined ? undefined : await readConfig(options.config)
+  const configs = await readConfigs(options.configs)
   const report = new Report()
   const requests = new Requests(options.allowsPrivate || isPrivateUrl(options.url), options.userAgent)
-  const deployment = await look(options, report, requests)
-  await findConfig(deployment, config)
+  const deployment = await look(options, configs, report, requests)
+  await findConfig(deployment, configs)
   if (options.fixHeaders !== undefined) {
     if (options.vaultFrame) {
       throw new UsageError(
@@ -53,8 +53,9 @@ export const examine = async (options: CommandLine): Promise<{ text: string; has
   if (options.site) await checkGuardedSite(deployment, options.site)
   else if (findPage(deployment, hasHandler)) {
     const { vaultFrame } = options
-    const isNamed = deployment.handlerConfig !== undefined || options.handler !== undefined
-    deployment.needsWorker = !vaultFrame && (!(hasHandler || isNamed) || deployment.worker !== undefined)
+    const isServed = hasHandler || isHandlerNamed(deployment)
+    const hasVault = (deployment.config ?? deployment.worker) !== undefined
+    deployment.needsWorker = !vaultFrame && (!isServed || hasVault)
     await judgePolicy(deployment)
     await report.judge(PAGE_HEADERS, deployment)
     if (!vaultFrame) await checkCallback(deployment)
@@ -87,11 +88,17 @@ const lastFault = ({ lines }: Report) =>
   lines.find(({ result }) => result === 'fault')?.text ?? 'pass --config FILE'
 
 /** Requests the page. */
-const look = async (options: CommandLine, report: Report, requests: Requests): Promise<Deployment> => {
+const look = async (
+  options: CommandLine,
+  { files }: Configurations,
+  report: Report,
+  requests: Requests,
+): Promise<Deployment> => {
   const headers = { Accept: 'text/html', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' }
   const page = await requests.send(options.url.href, { headers })
   const deployment: Deployment = {
     options,
+    files,
     report,
     requests,
     judge: await loadJudge(),
@@ -111,21 +118,23 @@ const look = async (options: CommandLine, report: Report, requests: Requests): P
 /** The worker's file of docs/standalone.md. */
 const STANDALONE = '/strongroom/standalone.js'
 
-/** Finds the configuration, and lets the core judge it. */
-const findConfig = async (deployment: Deployment, given: VaultConfig | undefined) => {
+/** Finds the configurations, and lets the core judge that of the vault. */
+const findConfig = async (deployment: Deployment, { vault, handler, files }: Configurations) => {
   const { report, judge, origin, options } = deployment
   const id = 'config.valid'
-  const config = given ?? (await fromSite(deployment))
-  if (config === undefined) {
+  const config = vault ?? (await fromSite(deployment))
+  if (handler) {
+    deployment.handlerConfig = {
+      ...handler,
+      issuer: fromEnv(handler.issuer),
+      routes: routesOf(handler.routes),
+    }
+    const why = `${files.handler} is a token handler's configuration, which only its server can judge`
+    report.unused(config ? 'config.handler' : id, why)
+  } else if (config === undefined)
     report.unused(id, 'without a configuration (--config FILE), lines that need it are left out')
-    return
-  }
-  const source = options.config ?? 'strongroom.json'
-  if (isOfHandler(config)) {
-    deployment.handlerConfig = { ...config, issuer: fromEnv(config.issuer) }
-    report.unused(id, `${source} is a token handler's configuration, which only its server can judge`)
-    return
-  }
+  if (config === undefined) return
+  const source = files.vault ?? 'strongroom.json'
   const base = (options.vaultFrame?.origin ?? origin) + (deployment.worker ?? STANDALONE)
   const reason = judge(config, base) ?? unwritable(deployment, config)
   if (reason === undefined) {
@@ -143,10 +152,6 @@ const fromEnv = (value: unknown): string | undefined => {
     return undefined
   }
 }
-
-/** Returns true for the configuration of a token handler, which has a client with a secret in place of `clientId`. */
-const isOfHandler = (config: object): config is HandlerConfig =>
-  !('clientId' in config) && !('apis' in config) && ('client' in config || 'routes' in config)
 
 /** Returns the reason why no policy can have the addresses of a configuration, or `undefined`. */
 const unwritable = (deployment: Deployment, config: VaultConfig): string | undefined => {

@@ -1,6 +1,6 @@
 /** The lines about a token handler. */
 import { cookieSize } from './cookie-size.js'
-import { type Deployment, handlerBase, option } from './deployment.js'
+import { type Deployment, handlerBase, isHandlerNamed, option } from './deployment.js'
 import { checkLogin, passOn, seenError, UNCHANGED } from './handler-login.js'
 import { frames } from './frames.js'
 import { check, fault, ok, unseen, unused, type Verdict } from './report.js'
@@ -8,7 +8,7 @@ import { ageOf, codeOf, jsonOf, type Reply, seenHeader, seenOf } from './request
 import { isSamePage } from './scripts.js'
 
 /** The headers of a request by script of the app's own pages. */
-const script = (origin: string) => ({
+export const script = (origin: string) => ({
   'X-Strongroom': '1',
   Origin: origin,
   'Sec-Fetch-Site': 'same-origin',
@@ -17,7 +17,9 @@ const script = (origin: string) => ({
 })
 
 /** Checks the token handler. Resolves with false if no handler responds. */
-export const checkHandler = async (deployment: Deployment): Promise<boolean> => {
+export const checkHandler = async (whole: Deployment): Promise<boolean> => {
+  // The lines name the handler's own client and options, and not those of a vault.
+  const { config, ...deployment } = whole
   const { report, requests, origin } = deployment
   const base = handlerBase(deployment)
   const reply = await requests.send(`${origin}${base}/config`, { headers: script(origin) })
@@ -26,7 +28,13 @@ export const checkHandler = async (deployment: Deployment): Promise<boolean> => 
     report.add('handler.found', notFound(deployment, base, reply))
     return false
   }
-  const { base: own, routes } = answer!
+  const { base: own } = answer!
+  const routes = (whole.routes = routesOf(answer!['routes']))
+  if (config && !deployment.options.vaultFrame && !isHandlerNamed(whole))
+    report.unused(
+      'handler.fallback',
+      `if this handler is the vault's fallback (createAuth({ fallback: '${base}' })), add --handler ${base} to compare both`,
+    )
   report.check(
     'handler.found',
     `there is a token handler at ${base}`,
@@ -37,7 +45,7 @@ export const checkHandler = async (deployment: Deployment): Promise<boolean> => 
   await checkHealth(deployment, base)
   const refusal = await refusals(deployment, base)
   report.add('handler.csrf', refusal)
-  const provider = (deployment.provider = await checkLogin(deployment, base, refusal.result !== 'fault'))
+  const provider = (whole.provider = await checkLogin(deployment, base, refusal.result !== 'fault'))
   await checkLengths(deployment, base)
   report.add('handler.bind', await binding(deployment, base))
   await checkRoutes(deployment, routes)
@@ -48,14 +56,14 @@ export const checkHandler = async (deployment: Deployment): Promise<boolean> => 
 
 /** Judges a response that is not the handler's. */
 const notFound = (deployment: Deployment, base: string, reply: Reply): Verdict => {
-  const { options, handlerConfig, worker, page } = deployment
+  const { options, worker, page } = deployment
   const seen = `${seenOf(reply)} for ${base}/config`
   if (reply.status >= 500) {
     const fix = "look at the server's log: a token handler says which option it cannot use"
     return fault(`the server fails at ${base}`, seen, fix)
   }
   const none = `there is no token handler at ${base}`
-  if (options.handler !== undefined || handlerConfig) return fault(none, seen, passOn(`${base}/`))
+  if (isHandlerNamed(deployment)) return fault(none, seen, passOn(`${base}/`))
   const isPage = reply.status === 200 && /html/.test(reply.header('content-type') ?? '')
   if (!isPage || worker !== undefined || options.vaultFrame) return unused(none)
   const what = isSamePage(page, reply) ? "the app's page" : 'a page'
@@ -184,15 +192,18 @@ const binding = async ({ requests, origin, handlerConfig }: Deployment, base: st
   )
 }
 
-/** Returns the prefixes of routes. A server may have sent anything in their place. */
-const prefixesOf = (routes: unknown): string[] =>
-  (Array.isArray(routes) ? routes : []).flatMap((route) =>
-    typeof route?.prefix === 'string' && route.prefix.startsWith('/') ? [route.prefix] : [],
+/** Returns routes with a prefix. A server, or a configuration, may have anything in their place. */
+export const routesOf = (routes: unknown): { prefix: string; url: string }[] =>
+  (Array.isArray(routes) ? routes : []).filter(
+    (route) => typeof route?.prefix === 'string' && route.prefix.startsWith('/'),
   )
 
 /** Checks that routes lead to the handler, and to nothing without a session. */
-const checkRoutes = async ({ report, requests, origin, handlerConfig }: Deployment, known: unknown) => {
-  const prefixes = new Set([...prefixesOf(known), ...prefixesOf(handlerConfig?.routes)])
+const checkRoutes = async (
+  { report, requests, origin, handlerConfig }: Deployment,
+  known: { prefix: string }[],
+) => {
+  const prefixes = new Set([...known, ...(handlerConfig?.routes ?? [])].map(({ prefix }) => prefix))
   if (!prefixes.size)
     report.unused('handler.routes', "without the handler's configuration (--config FILE), no route is known")
   for (const prefix of prefixes) {

@@ -1,6 +1,6 @@
 /** The headers in the format of a host. */
 import { cloudflareHeaders, netlifyHeaders, nextHeaders, nginxHeaders } from '../headers/index.js'
-import { type Deployment, isIsolated, serviceWorkerOf } from './deployment.js'
+import { type Deployment, fallbackOf, isIsolated, serviceWorkerOf } from './deployment.js'
 import { type HostName, UsageError } from './options.js'
 import { seenOf } from './requests.js'
 
@@ -17,6 +17,9 @@ export const hostFile = (deployment: Deployment, host: HostName): string => {
       "--fix-headers needs the path of the worker's file, which the page does not show: --worker PATH",
     )
   }
+  const fallback = fallbackOf(deployment)
+  if (fallback && !deployment.handlerConfig)
+    throw new UsageError("--fix-headers also needs the token handler's configuration: a second --config FILE")
   const serviceWorker = serviceWorkerOf(deployment)
   const options = {
     origin,
@@ -24,6 +27,7 @@ export const hostFile = (deployment: Deployment, host: HostName): string => {
     page: usedSources(deployment),
     isolated: isIsolated(deployment),
     ...(metadata && { metadata }),
+    ...(fallback && { fallback }),
     ...(serviceWorker !== undefined && { serviceWorker }),
     ...(policies.some((one) => one.has('trusted-types')) && {
       trustedTypes: policies.flatMap((one) => one.get('trusted-types') ?? []),

@@ -11,8 +11,8 @@ export type HostName = (typeof HOSTS)[number]
 export interface CommandLine {
   /** The app's address. */
   url: URL
-  /** The file with the configuration. Default: `strongroom.json` at the site. */
-  config?: string
+  /** The files with the configurations of vault and token handler. Default: `strongroom.json` at the site. */
+  configs: string[]
   /** The path of the worker's file. Default: the file that the page's `worker-src` names. */
   worker?: string
   /** The address of the frame, if the vault has an origin of its own. */

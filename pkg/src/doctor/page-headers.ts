@@ -1,6 +1,6 @@
 /** The lines about the headers of the app's page. */
 import { deletion } from './clear-site-data.js'
-import { type Deployment, generated, headerLine, isIsolated } from './deployment.js'
+import { type Deployment, fallbackOf, generated, headerLine, isIsolated } from './deployment.js'
 import { noSniff } from './nosniff.js'
 import { check, fault, ok, type Rows, unseen, unused, type Verdict } from './report.js'
 import { seenHeader, valueOf } from './requests.js'
@@ -61,7 +61,7 @@ const opener = (deployment: Deployment): Verdict => {
   const { page, config, needsWorker, options } = deployment
   const value = valueOf(page, OPENER)
   const hasHandler = !needsWorker && !options.vaultFrame
-  const mayReadLogin = hasHandler || config?.callbackPage
+  const mayReadLogin = hasHandler || config?.callbackPage || fallbackOf(deployment)
   const needsAll = mayReadLogin || page.header('connection-allowlist') !== undefined
   if (value === 'same-origin' || (value === 'same-origin-allow-popups' && !needsAll))
     return ok(`${OPENER} keeps other sites' windows away`)

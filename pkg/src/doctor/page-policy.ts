@@ -1,5 +1,5 @@
 /** The lines about the policy of the app's page, and what it permits. */
-import { type Deployment, generated, needsPath } from './deployment.js'
+import { type Deployment, fallbackOf, generated, needsPath } from './deployment.js'
 import {
   admits,
   isAnywhere,
@@ -46,7 +46,8 @@ const wantedPolicy = (deployment: Deployment): Policy => {
     const hashes = scriptSources(policies).filter(isHash)
     policy.get('script-src')!.push(...(hashes.length ? hashes : [NONCE]))
   }
-  policy.get('form-action')!.push(...provider)
+  // Forms of an app with a vault lead to no provider.
+  if (!fallbackOf(deployment)) policy.get('form-action')!.push(...provider)
   if (needsWorker) return policy
   return policy.set('connect-src', ["'self'"]).set('worker-src', ["'none'"])
 }
@@ -135,6 +136,26 @@ const trustedTypes = ({ policies, needsWorker, scripts, correction }: Judged): V
   )
 }
 
+/** Judges whether the page may call the token handler if it cannot use the vault. */
+const fallback = (of: Judged): Verdict | undefined => {
+  const { policies, wanted, origin, correction } = of
+  if (!fallbackOf(of)) return undefined
+  const name = 'connect-src'
+  const needed = wanted.get(name)
+  if (!needed) return unseen('no policy can name the paths of the handler and its routes')
+  const blocked = needed.filter((source) => {
+    const url = source.endsWith('/') ? `${source}doctor` : source
+    return !permits(policies, name, (sources) => admits(sources, url, origin))
+  })
+  const present = (sourcesOf(policies[0]!, name) ?? []).filter((source) => source !== "'none'")
+  return check(
+    'the page may call the token handler, and its routes',
+    blocked.length > 0 && `the policy blocks calls of users without WebAssembly to ${blocked.join(' and ')}`,
+    written(policies, name),
+    correction.set([name, ...present, ...blocked].join(' ')),
+  )
+}
+
 const ROWS: Rows<Judged> = {
   'page.script-src': scripts,
   'page.scripts': ownScripts,
@@ -145,11 +166,11 @@ const ROWS: Rows<Judged> = {
       policies.some((one) => sourcesOf(one, 'script-src')) &&
       permitsSome(policies, 'script-src', (source) => source === "'wasm-unsafe-eval'"),
   }),
+  'page.fallback': fallback,
   'page.connect-src': directive('connect-src', {
     good: 'script in the page can send data to named addresses only',
     bad: 'script in the page can send data to any server',
     isBad: isOpen('connect-src'),
-    fix: ({ needsWorker }) => `connect-src ${needsWorker ? "'none'" : "'self'"}`,
   }),
   'page.worker-src': workerSource,
   'page.base-uri': limited('base-uri', 'an injected <base> can change what relative addresses mean'),

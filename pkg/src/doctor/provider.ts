@@ -149,10 +149,10 @@ const replaced = ({ config, discovery }: Deployment): Verdict | undefined => {
 }
 
 /** Compares the pinned metadata with the live document, before anything is merged. */
-const pinnedMetadata = ({ config, discovery, options }: Deployment): Verdict => {
+const pinnedMetadata = ({ config, discovery, files }: Deployment): Verdict => {
   const { issuer, pinned } = config!
-  const module = options.config !== undefined && !/\.json$/i.test(options.config)
-  const command = `npx strongroom metadata ${module ? `${issuer} --out auth.metadata.ts` : `--config ${options.config ?? 'strongroom.json'}`}`
+  const { vault: file = 'strongroom.json' } = files
+  const command = `npx strongroom metadata ${/\.json$/i.test(file) ? `--config ${file}` : `${issuer} --out auth.metadata.ts`}`
   if (pinned == null) {
     const isPinnable = discovery?.document && !isComplete(config!)
     return unused(
