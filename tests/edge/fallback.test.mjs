@@ -87,6 +87,7 @@ for (const [name, without, launch] of [
 }
 
 for (const name of LOCKDOWN.slice(1)) {
+  // claim: script-45
   test(`browser without ${name} has a vault, and sends the handler no request`, time, async () => {
     const page = await open([name])
     await signIn(page, 'vault')
@@ -96,6 +97,7 @@ for (const name of LOCKDOWN.slice(1)) {
   })
 }
 
+// claim: script-45
 test('vault that fails is not replaced by the handler', time, async () => {
   const undo = app.site.override('/strongroom/strongroom_bg.wasm', { status: 404 })
   const page = await open()
