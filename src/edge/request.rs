@@ -226,15 +226,14 @@ impl RequestContext {
 
     fn purpose(&self) -> String {
         let config = self.task.config();
-        // The purpose names the issuer and the client, so that a session of another issuer or client does not open. It
+        // The purpose names the issuer, the client and the resource, so that a session of another one does not open. It
         // also says what identifies the user without OpenID Connect, so that no claim gets another meaning.
-        let (issuer, client) = (&config.flow.issuer, &config.client.id);
         let identity = match &config.flow.identity {
             Some(members) => [" identity ", &members.source()].concat(),
             None => String::new(),
         };
         let cookie = self.jar().session();
-        ["session ", issuer, " ", client, &identity, " ", &cookie].concat()
+        ["session ", &config.flow.key(), &identity, " ", &cookie].concat()
     }
 
     /// Returns the session in the browser's cookie, or `None` without a valid cookie. Does not compare the session with

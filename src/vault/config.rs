@@ -142,7 +142,7 @@ impl Config {
             None => Pinned::read(&options, &expected),
             Some(_) => Pinned::default(),
         };
-        let mut rules = apis::rules(&options, &base, &flow.issuer, metadata.as_deref());
+        let mut rules = apis::rules(&options, &base, &flow, metadata.as_deref());
         let persist = Persist::read(&session);
         if persist == Persist::Escrow {
             // The vault requests the escrowed sealing key from this URL.

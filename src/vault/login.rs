@@ -130,7 +130,7 @@ fn authorization_request(
     let mut begun = authorization_request::build(
         &config.flow,
         &config.redirection(chosen),
-        &config.rules.resources(),
+        &config.rules.resources(&config.flow.target),
         params,
         &entropy,
         ctx.now.wall,

@@ -91,14 +91,12 @@ impl ResourceTokens {
         endpoint: &str,
         refresh_token: &Secret,
     ) -> HttpRequest {
-        let client_id = &config.flow.client_id;
-        match self.selected {
-            Some(i) => {
-                let target = &config.rules.targets()[i];
-                token_endpoint::target_request(endpoint, client_id, refresh_token, target)
-            }
-            None => token_endpoint::refresh_request(endpoint, client_id, refresh_token),
-        }
+        let flow = &config.flow;
+        let target = match self.selected {
+            Some(i) => &config.rules.targets()[i],
+            None => &flow.target,
+        };
+        token_endpoint::refresh_request(endpoint, &flow.client_id, refresh_token, target)
     }
 
     /// Replaces the selected access token and the refresh token in the session.

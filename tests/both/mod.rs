@@ -18,6 +18,7 @@ mod profile_address;
 mod refresh;
 mod refresh_expiry;
 mod repeated_requests;
+mod resource;
 mod same_claims;
 pub(crate) mod session_expiry;
 mod user_info;
@@ -89,6 +90,9 @@ pub(crate) trait Client: Sized {
 
     /// Replaces the worker or the isolate, unless a session is only in its memory.
     fn restart(&mut self);
+
+    /// Replaces the worker or the isolate by one with this configuration.
+    fn reconfigure(&mut self, config: &str);
 
     /// Returns the number of requests to this endpoint.
     fn count(&self, endpoint: Endpoint) -> usize;

@@ -152,6 +152,11 @@ impl Client for Machine {
         self.host.restart(&json!({}));
     }
 
+    fn reconfigure(&mut self, config: &str) {
+        let config = serde_json::from_str(config).unwrap();
+        self.host.restart(&config);
+    }
+
     fn count(&self, endpoint: Endpoint) -> usize {
         self.host.provider.of(endpoint).count()
     }

@@ -224,8 +224,11 @@ impl Host {
         // Each isolate has its own random numbers.
         self.versions += 1;
         self.handler = handler(&self.config, 10 + self.versions);
-        let client_id = &self.handler.config().flow.client_id;
-        self.provider.client_id.clone_from(client_id);
+        let flow = &self.handler.config().flow;
+        self.provider.client_id.clone_from(&flow.client_id);
+        self.provider
+            .login_resource
+            .clone_from(&flow.target.resource);
     }
 
     /// Replaces the isolate by one without an observer.

@@ -46,7 +46,7 @@ impl Provider {
         server.id_token_on_refresh = false;
         r#","id_token_signing_alg_values_supported":["ES256"]"#
             .clone_into(&mut server.more_metadata);
-        server.identify_users_as(&config.flow);
+        server.adapt_to(&config.flow);
         Self {
             server,
             requests: Vec::new(),

@@ -20,6 +20,13 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
+    fn open_again(&mut self) {
+        self.world.restart();
+        self.page = self.world.open();
+        self.other_page = self.world.open();
+        self.world.answer_all();
+    }
+
     /// Waits for the response to a page's request. The vault may send its own request again after some seconds.
     #[track_caller]
     fn settle(&mut self, request: Request) -> Result<&PageResponse, Failure> {
@@ -125,11 +132,13 @@ impl Client for Machine {
 
     fn restart(&mut self) {
         if self.is_stored || self.session().is_none() {
-            self.world.restart();
-            self.page = self.world.open();
-            self.other_page = self.world.open();
-            self.world.answer_all();
+            self.open_again();
         }
+    }
+
+    fn reconfigure(&mut self, config: &str) {
+        self.world.reconfigure(config);
+        self.open_again();
     }
 
     fn count(&self, endpoint: Endpoint) -> usize {

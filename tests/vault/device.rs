@@ -45,6 +45,20 @@ fn device_login_signs_the_user_in() {
 }
 
 #[test]
+fn device_login_is_for_the_resource() {
+    let mut world = World::with(r#"{"deviceFlow":true,"resource":"urn:a"}"#);
+    world.provider.knows_devices = true;
+    let page = world.open();
+    world.login(page, "device");
+    world.answer_all();
+    world.provider.sign_in_on_devices();
+    world.advance(5 * SECOND);
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
 fn codes_reach_the_page_that_asked() {
     let mut world = World::with(r#"{"deviceFlow":true,"loginScopes":["write"]}"#);
     world.provider.knows_devices = true;

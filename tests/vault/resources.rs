@@ -10,7 +10,6 @@ use kit::dice::Dice;
 use kit::world::api::OTHER_API;
 use kit::world::{
     API, Endpoint, Event, Fault, Fetch, Flaw, Kind, PageResponse, REFRESH, REVOKE, Request, World,
-    params,
 };
 use vault::PortId;
 
@@ -82,23 +81,59 @@ fn each_api_gets_its_own_token() {
     assert_eq!(asked_for(&world), asked);
 }
 
+/// Returns the resources in an authorization request.
+fn named(url: &str) -> Vec<String> {
+    let (_, query) = url.split_once('?').unwrap();
+    let params = rules::codec::form::parse(query).unwrap().into_iter();
+    let resources = params.filter(|(name, _)| name == "resource");
+    resources.map(|(_, value)| value).collect()
+}
+
 #[test]
 fn authorization_request_names_all_resources() {
     let mut world = World::with(&["{", APIS, "}"].concat());
     let page = world.open();
     let url = world.begin_login(page, "redirect");
-    let (_, query) = url.split_once('?').unwrap();
-    let named: Vec<_> = rules::codec::form::parse(query)
-        .unwrap()
-        .into_iter()
-        .filter(|(name, _)| name == "resource")
-        .map(|(_, value)| value)
-        .collect();
-    assert_eq!(named, [ORDERS, BILLS]);
-    let response = world.provider.sign_in(&url);
-    world.callback(page, &response);
-    world.answer_all();
-    assert!(params(query).contains_key("code_challenge"));
+    assert_eq!(named(&url), [ORDERS, BILLS]);
+}
+
+/// The configuration of an app whose logins are for one API, and in which another API has its own token.
+fn login_for_orders(rule: &str) -> (World, PortId) {
+    let apis = r#""resource": "https://api.example.com/", "scope": "openid offline_access bills", "apis": [
+        { "url": "https://api.example.com/v1/" },
+        { "url": "https://other.example.com/v1/", "#;
+    with(apis, &[rule, "}]"].concat())
+}
+
+#[test]
+fn rule_names_its_own_resource_instead_of_the_logins() {
+    let (mut world, page) = login_for_orders(r#""resource": "urn:bills""#);
+    assert_fine(&mut world, page, API);
+    assert_fine(&mut world, page, OTHER_API);
+    assert_eq!(asked_for(&world), [(Some(BILLS), None)]);
+    let url = world.begin_login(page, "redirect");
+    assert_eq!(named(&url), [ORDERS, BILLS]);
+}
+
+#[test]
+fn rule_for_the_logins_resource_uses_the_login_token() {
+    let (mut world, page) = login_for_orders(r#""resource": "https://api.example.com/""#);
+    world.checkers.entry(OTHER_API).or_default().resource = Some(ORDERS);
+    assert_fine(&mut world, page, OTHER_API);
+    assert_eq!(world.count(REFRESH), 0);
+    let url = world.begin_login(page, "redirect");
+    assert_eq!(named(&url), [ORDERS]);
+}
+
+#[test]
+fn resource_is_named_once() {
+    let rule = r#""resource": "https://api.example.com/", "scope": "bills""#;
+    let (mut world, page) = login_for_orders(rule);
+    world.checkers.entry(OTHER_API).or_default().resource = Some(ORDERS);
+    assert_fine(&mut world, page, OTHER_API);
+    assert_eq!(asked_for(&world), [(Some(ORDERS), Some("bills"))]);
+    let url = world.begin_login(page, "redirect");
+    assert_eq!(named(&url), [ORDERS]);
 }
 
 #[test]

@@ -152,6 +152,11 @@ export interface TokenHandlerConfig {
   sameClaims?: string[]
   /** More parameters for the authorization request. */
   authorizationParams?: Record<string, string>
+  /**
+   * The API that access tokens are for (RFC 8707), an absolute URI without a fragment. Each login and each refresh names it.
+   * Changing this option requires users to sign in again. Default: the provider decides.
+   */
+  resource?: string
   /** Names of parameters that pages may add to a login's URL. Default: none. */
   loginParams?: string[]
   /**

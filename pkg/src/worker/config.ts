@@ -89,6 +89,15 @@ export interface VaultConfig {
   /** More parameters for the authorization request, such as `audience`. Protocol parameters are refused. */
   authorizationParams?: Record<string, string>
   /**
+   * The API that the login's access tokens are for (RFC 8707), an absolute URI without a fragment. Each login and each
+   * refresh of these tokens names it. A rule with `resource`, `audience` or `scope` names only its own values. A rule with
+   * this `resource` alone uses the login's tokens.
+   *
+   * A session belongs to its resource: after a change of this option, users sign in again. Vaults of one origin that differ
+   * in it have a session each. Default: the provider decides.
+   */
+  resource?: string
+  /**
    * Binds the tokens to a key (DPoP, RFC 9449). Without the key, the tokens are useless. The vault's worker creates a
    * key pair for each login by WebCrypto (ES256). The private key is not extractable. Every token request and every
    * call carries a new proof that is signed with the key. Nonces are supported. There is no fallback: a response with

@@ -187,8 +187,15 @@ pub(crate) async fn begin(
     let flow = &task.config().flow;
     coordinator::find_time(task).await;
     let now = task.now().wall;
-    let mut begun =
-        authorization_request::build(flow, &context.redirection(), &[], &params, &entropy, now)?;
+    let resource = flow.target.resource.as_deref();
+    let mut begun = authorization_request::build(
+        flow,
+        &context.redirection(),
+        resource.as_slice(),
+        &params,
+        &entropy,
+        now,
+    )?;
     let pair = dpop::generate_key_pair(task).await?;
     if let Some(pair) = &pair {
         begun = begun.with_dpop_key(pair.public.clone());

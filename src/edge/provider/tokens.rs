@@ -21,9 +21,13 @@ pub(crate) async fn send_refresh(task: &Task, metadata: &Metadata, session: &Ses
     let Some(refresh_token) = &session.refresh_token else {
         return Outcome::Failed;
     };
-    let client_id = &task.config().client.id;
-    let request =
-        token_endpoint::refresh_request(&metadata.token_endpoint, client_id, refresh_token);
+    let flow = &task.config().flow;
+    let request = token_endpoint::refresh_request(
+        &metadata.token_endpoint,
+        &flow.client_id,
+        refresh_token,
+        &flow.target,
+    );
     dpop::send_proven(task, request, session.dpop_key.as_ref()).await
 }
 

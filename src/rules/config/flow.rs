@@ -11,6 +11,7 @@ use crate::codec::url::Url;
 use crate::oauth::identity::Members;
 use crate::oauth::jwks::Algorithm;
 use crate::oauth::metadata;
+use crate::oauth::resource_indicators::Target;
 use crate::oauth::token_endpoint::{Scheme, Wanted};
 use crate::prelude::*;
 
@@ -48,6 +49,8 @@ pub struct Flow {
     pub scope: String,
     /// The scopes that pages may request besides `scope`. A token handler has none.
     pub login_scopes: Vec<String>,
+    /// The target of the login's access tokens: a resource, or the provider's default.
+    pub target: Target,
     /// The names of parameters that pages may add to an authorization request.
     pub login_params: Vec<String>,
     /// Additional parameters for the authorization request, encoded.
@@ -111,6 +114,10 @@ impl Flow {
                 None => request::scope(options, identity.is_none()),
             },
             login_scopes: request::login_scopes(options),
+            target: Target {
+                resource: request::resource(options),
+                ..Target::default()
+            },
             login_params: request::login_params(options),
             authorization_params: request::authorization_params(options),
             asks_consent: request::asks_consent(options),
@@ -195,7 +202,8 @@ impl Flow {
     }
 
     /// Returns the text that tells this app and account from the others of its origin: the issuer and the client, and before
-    /// them the number of an account that is not the first one. A client identifier may contain spaces, an issuer may not.
+    /// them the number of an account that is not the first one, and the login's resource. A client identifier may contain
+    /// spaces, an issuer and a resource may not.
     #[must_use]
     pub fn key(&self) -> String {
         let mut key = String::new();
@@ -203,6 +211,9 @@ impl Flow {
         if self.account > 0 {
             json::write_number(&mut key, self.account);
             key.push(' ');
+        }
+        if let Some(resource) = &self.target.resource {
+            key.extend(["for ", resource, " "]);
         }
         key.extend([&self.issuer, " ", &self.client_id]);
         key
@@ -233,6 +244,21 @@ pub(crate) mod tests {
     fn hash_of_an_app_is_fixed() {
         let flow = flow(r#"{"issuer":"https://id.test","scope":"openid"}"#);
         assert_eq!(flow.app(), 1_009_913_985);
+    }
+
+    /// The resource comes first, because a client identifier may look like the rest of another key.
+    #[test]
+    fn key_names_the_resource() {
+        let key = |more: &str| {
+            let flow =
+                flow(&[r#"{"issuer":"https://id.test","scope":"openid""#, more, "}"].concat());
+            flow.key()
+        };
+        assert_eq!(key(""), "https://id.test spa");
+        assert_eq!(
+            key(r#","resource":"urn:a""#),
+            "for urn:a https://id.test spa"
+        );
     }
 
     /// Reads the flow of the client `spa` from options in JSON.

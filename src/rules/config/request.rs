@@ -5,6 +5,7 @@ use crate::base::strings;
 use crate::codec::form::Form;
 use crate::codec::json::Value;
 use crate::codec::url::Url;
+use crate::oauth::resource_indicators::is_resource;
 use crate::oauth::scope::is_scope_token;
 use crate::prelude::*;
 
@@ -74,6 +75,12 @@ pub(super) fn scope(options: &Options<'_>, has_openid: bool) -> String {
         options.refuse("scope", why);
     }
     scope.to_owned()
+}
+
+/// Returns the option `resource`, of a configuration or of a rule.
+pub fn resource(options: &Options<'_>) -> Option<String> {
+    const WHY: &str = msg!("it must be an absolute URI without a fragment (RFC 8707 2)");
+    options.valid_text("resource", is_resource, WHY)
 }
 
 /// Returns true if each login that is not silent asks for consent.

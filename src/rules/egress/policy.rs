@@ -333,11 +333,11 @@ impl EgressPolicy {
         &self.targets
     }
 
-    /// Returns the resources of all targets, without duplicates.
+    /// Returns the resources of all targets, without duplicates, and first that of the login's own target.
     #[must_use]
-    pub fn resources(&self) -> Vec<&str> {
+    pub fn resources<'a>(&'a self, login: &'a Target) -> Vec<&'a str> {
         let mut resources = Vec::new();
-        let targets = self.targets.iter();
+        let targets = core::iter::once(login).chain(&self.targets);
         for resource in targets.filter_map(|target| target.resource.as_deref()) {
             if !resources.contains(&resource) {
                 resources.push(resource);

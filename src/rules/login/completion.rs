@@ -163,6 +163,7 @@ impl Completion {
                     known.pending.redirect_uri(known.redirect_uri).href(),
                     code,
                     &known.pending.code_verifier,
+                    &known.flow.target,
                 ));
             }
             Stage::AskingProfile(tokens) => tokens,

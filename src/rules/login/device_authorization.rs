@@ -88,11 +88,12 @@ pub fn request(endpoint: &str, flow: &Flow, resources: &[&str], scope: &str) -> 
 
 /// Builds the token request that polls for the result (RFC 8628 3.4).
 #[must_use]
-pub fn poll_request(endpoint: &str, client_id: &str, device_code: &Secret) -> HttpRequest {
+pub fn poll_request(endpoint: &str, flow: &Flow, device_code: &Secret) -> HttpRequest {
     let mut form = Form::new();
     form.push("grant_type", GRANT_TYPE)
         .push("device_code", device_code.expose())
-        .push("client_id", client_id);
+        .push("client_id", &flow.client_id);
+    flow.target.push_to(&mut form);
     token_endpoint::post(endpoint, form)
 }
 

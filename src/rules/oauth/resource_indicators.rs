@@ -27,7 +27,7 @@ impl Target {
         self.resource.is_none() && self.audience.is_none() && self.scope.is_none()
     }
 
-    /// Adds the parameters to a refresh request (RFC 8707 2.2).
+    /// Adds the parameters to a token request (RFC 8707 2.2).
     pub fn push_to(&self, form: &mut Form) {
         for (name, value) in [
             ("resource", &self.resource),

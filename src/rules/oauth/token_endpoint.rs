@@ -68,7 +68,7 @@ impl From<Scheme> for Wanted<'_> {
     }
 }
 
-/// Builds the request that exchanges an authorization code (RFC 6749 4.1.3, RFC 7636 4.5).
+/// Builds the request that exchanges an authorization code (RFC 6749 4.1.3, RFC 7636 4.5, RFC 8707 2.2).
 #[must_use]
 pub fn code_request(
     endpoint: &str,
@@ -76,6 +76,7 @@ pub fn code_request(
     redirect_uri: &str,
     code: &Secret,
     code_verifier: &Secret,
+    target: &Target,
 ) -> HttpRequest {
     let mut form = Form::new();
     form.push("grant_type", "authorization_code")
@@ -83,34 +84,25 @@ pub fn code_request(
         .push("redirect_uri", redirect_uri)
         .push("client_id", client_id)
         .push("code_verifier", code_verifier.expose());
+    target.push_to(&mut form);
     post(endpoint, form)
 }
 
-/// Builds a refresh request (RFC 6749 6) without `scope`, so the scopes of the grant are kept.
+/// Builds a refresh request (RFC 6749 6) for the access token of the login or of an API rule (RFC 8707 2.2). The login's
+/// target has no `scope`, so the scopes of the grant are kept.
 #[must_use]
-pub fn refresh_request(endpoint: &str, client_id: &str, refresh_token: &Secret) -> HttpRequest {
-    post(endpoint, refresh_form(client_id, refresh_token))
-}
-
-/// Builds a refresh request for the access token of an API rule (RFC 8707 2.2).
-#[must_use]
-pub fn target_request(
+pub fn refresh_request(
     endpoint: &str,
     client_id: &str,
     refresh_token: &Secret,
     target: &Target,
 ) -> HttpRequest {
-    let mut form = refresh_form(client_id, refresh_token);
-    target.push_to(&mut form);
-    post(endpoint, form)
-}
-
-fn refresh_form(client_id: &str, refresh_token: &Secret) -> Form {
     let mut form = Form::new();
     form.push("grant_type", "refresh_token")
         .push("refresh_token", refresh_token.expose())
         .push("client_id", client_id);
-    form
+    target.push_to(&mut form);
+    post(endpoint, form)
 }
 
 /// Builds the request that revokes a refresh token, and with it the grant (RFC 7009 2.1).
@@ -520,22 +512,28 @@ mod tests {
 
     #[test]
     fn requests_have_the_specified_parameters() {
+        let target = Target {
+            resource: Some("urn:a".to_owned()),
+            ..Target::default()
+        };
         let request = code_request(
             "https://id.test/token",
             "spa",
             "https://app.test/cb",
             &Secret::from("the code"),
             &Secret::from("verifier"),
+            &target,
         );
         assert_eq!(
             request.form.unwrap().expose(),
-            "grant_type=authorization_code&code=the%20code&redirect_uri=https%3A%2F%2Fapp.test%2Fcb&client_id=spa&code_verifier=verifier"
+            "grant_type=authorization_code&code=the%20code&redirect_uri=https%3A%2F%2Fapp.test%2Fcb&client_id=spa&code_verifier=verifier&resource=urn%3Aa"
         );
-        let request = refresh_request("https://id.test/token", "spa", &Secret::from("rt"));
-        assert_eq!(
-            request.form.unwrap().expose(),
-            "grant_type=refresh_token&refresh_token=rt&client_id=spa"
-        );
+        let refresh_token = Secret::from("rt");
+        let form = "grant_type=refresh_token&refresh_token=rt&client_id=spa";
+        for (target, more) in [(&target, "&resource=urn%3Aa"), (&Target::default(), "")] {
+            let request = refresh_request("https://id.test/token", "spa", &refresh_token, target);
+            assert_eq!(request.form.unwrap().expose(), [form, more].concat());
+        }
         let request = revocation_request("https://id.test/revoke", "spa", &Secret::from("rt"));
         assert_eq!(
             request.form.unwrap().expose(),
@@ -865,12 +863,14 @@ mod tests {
                 let mut values = params.into_iter().filter(|(known, _)| known == name);
                 values.next().map(|(_, value)| value)
             };
-            let request = refresh_request("https://id.test/token", "spa", &token);
+            let target = Target::default();
+            let request = refresh_request("https://id.test/token", "spa", &token, &target);
             assert_eq!(sent(request, "refresh_token"), Some(text.clone()));
             let request = revocation_request("https://id.test/revoke", "spa", &token);
             assert_eq!(sent(request, "token"), Some(text.clone()));
             let verifier = Secret::from("v");
-            let request = code_request("https://id.test/token", "spa", "/cb", &token, &verifier);
+            let endpoint = "https://id.test/token";
+            let request = code_request(endpoint, "spa", "/cb", &token, &verifier, &target);
             assert_eq!(sent(request, "code"), Some(text));
         }
     }

@@ -7,11 +7,11 @@ use rules::base::strings;
 use rules::codec::json::{self, Value};
 use rules::codec::url::Url;
 use rules::config::reader::NOT_HTTPS;
-use rules::config::{Options, rule};
+use rules::config::{Flow, Options, request, rule};
 use rules::egress::policy::{Credentials, EgressPolicy, Rule, RuleFault};
 use rules::egress::token_reflection::Scope;
 use rules::oauth::metadata::{self, Metadata};
-use rules::oauth::resource_indicators::{Target, is_audience, is_resource};
+use rules::oauth::resource_indicators::{Target, is_audience};
 use rules::oauth::scope::is_narrower;
 use rules::prelude::*;
 
@@ -19,7 +19,7 @@ use rules::prelude::*;
 pub(super) fn rules(
     options: &Options<'_>,
     base: &Url,
-    issuer: &str,
+    flow: &Flow,
     metadata: Option<&Metadata>,
 ) -> EgressPolicy {
     const WHY: &str =
@@ -44,7 +44,7 @@ pub(super) fn rules(
         if let Some(rule) = rule(
             &options.within(object, &option),
             base,
-            options,
+            (options, &flow.target),
             &mut targets,
         ) {
             rules.push(rule);
@@ -52,16 +52,16 @@ pub(super) fn rules(
     }
     let rules = EgressPolicy::new(rules).with_targets(targets);
     refuse_overlapping_media(options, &rules, base);
-    refuse_rules_over_provider(options, &rules, issuer, metadata);
+    refuse_rules_over_provider(options, &rules, &flow.issuer, metadata);
     rules
 }
 
 /// Reads a rule. Some of its options depend on `whole`, the options of the whole configuration. Adds the rule's target
-/// to `targets`, if the rule has one.
+/// to `targets`, if the rule has another one than the login.
 fn rule(
     options: &Options<'_>,
     base: &Url,
-    whole: &Options<'_>,
+    (whole, login): (&Options<'_>, &Target),
     targets: &mut Vec<Target>,
 ) -> Option<Rule> {
     options.refuse_unknown(RULE);
@@ -75,7 +75,7 @@ fn rule(
     let media = media(options, reflection);
     let is_cacheable = is_cacheable(options, reflection);
     let scope = whole.object.str("scope").unwrap_or_default();
-    let target = target(options, scope, targets);
+    let target = target(options, (scope, login), targets);
     let rule = allowed?
         .with_reflection(reflection)
         .with_credentials(credentials)
@@ -216,14 +216,14 @@ fn refuse_overlapping_media(options: &Options<'_>, rules: &EgressPolicy, base: &
 }
 
 /// Returns the index of the rule's target in `targets`, or `None` if the rule has no access tokens of its own. Adds the
-/// target if `targets` does not contain it. `scope` has the scopes of the login.
-fn target(options: &Options<'_>, scope: &str, targets: &mut Vec<Target>) -> Option<usize> {
+/// target if `targets` does not contain it. `scope` has the scopes of the login, and `login` its target.
+fn target(
+    options: &Options<'_>,
+    (scope, login): (&str, &Target),
+    targets: &mut Vec<Target>,
+) -> Option<usize> {
     let target = Target {
-        resource: options.valid_text(
-            "resource",
-            is_resource,
-            msg!("it must be an absolute URI without a fragment (RFC 8707 2)"),
-        ),
+        resource: request::resource(options),
         audience: options.valid_text(
             "audience",
             is_audience,
@@ -235,7 +235,7 @@ fn target(options: &Options<'_>, scope: &str, targets: &mut Vec<Target>) -> Opti
             msg!("it must be a string of scopes, separated by single spaces, that are all in the login's `scope`"),
         ),
     };
-    if target.is_default() {
+    if target.is_default() || target == *login {
         return None;
     }
     let known = targets.iter().position(|known| *known == target);
@@ -431,7 +431,7 @@ mod tests {
         assert_eq!(which("https://e.test/"), Some(3));
         assert_eq!(which("https://f.test/"), None);
         assert_eq!(rules.targets().len(), 4);
-        assert_eq!(rules.resources(), ["urn:a", "urn:b"]);
+        assert_eq!(rules.resources(&Target::default()), ["urn:a", "urn:b"]);
         for (option, expected) in [
             (
                 r#""resource": "orders""#,
@@ -450,6 +450,11 @@ mod tests {
             let error = configured(&rule).expect_err(option);
             assert!(error.message().contains(expected), "{option}: {error}");
         }
+        let error = configured(r#"{"resource": "orders"}"#).unwrap_err();
+        assert!(
+            error.message().starts_with("`resource` is \"orders\""),
+            "{error}"
+        );
     }
 
     #[test]

@@ -38,6 +38,7 @@ options! {
         "redirectUri";
         "refreshTimeout";
         "requestTimeout";
+        "resource";
         "responseMode";
         "sameClaims";
         "scope";

@@ -98,7 +98,7 @@ impl Logins {
             };
             let request = device_authorization::poll_request(
                 &metadata.token_endpoint,
-                &ctx.config.flow.client_id,
+                &ctx.config.flow,
                 &shown.device_code,
             );
             timing.asked_at = now;
@@ -212,11 +212,8 @@ fn device_request(ctx: &mut Context, provider: &Provider, login: &Login) -> Resu
     }
     let more = login.params.requested_scope(&ctx.config.flow)?;
     let scope = more.as_deref().unwrap_or(&ctx.config.flow.scope);
-    let request = device_authorization::request(
-        endpoint,
-        &ctx.config.flow,
-        &ctx.config.rules.resources(),
-        scope,
-    );
+    let flow = &ctx.config.flow;
+    let resources = ctx.config.rules.resources(&flow.target);
+    let request = device_authorization::request(endpoint, flow, &resources, scope);
     Ok(ctx.send(Purpose::AskDevice, request))
 }

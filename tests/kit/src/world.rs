@@ -214,7 +214,7 @@ impl World {
         let mut provider = Provider::new();
         let config = &settings.parsed;
         provider.names_families = config.stores_sessions();
-        provider.identify_users_as(&config.flow);
+        provider.adapt_to(&config.flow);
         Self::start(settings, provider, seed)
     }
 

@@ -26,8 +26,8 @@ pub fn respond(
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     let authorization = request.authorization.expose();
     let (scheme, token) = authorization.split_once(' ').unwrap();
-    let is_accepted =
-        provider.accepts(token, now) && provider.resource_of(token) == checker.resource;
+    let wanted = provider.wanted_resource(request, checker.resource);
+    let is_accepted = provider.accepts(token, now) && provider.resource_of(token) == wanted;
     let proven = (scheme == "DPoP").then(|| {
         let target = (request.allowed.method(), url);
         let proof = checker.check(proof, target, Some(token), now)?;

@@ -96,7 +96,7 @@ impl World {
             .clone_into(&mut provider.redirect_uri);
         provider.takes_any_redirect_uri = config.redirect_uri.scheme() == "http";
         provider.name = None;
-        provider.identify_users_as(&config.flow);
+        provider.adapt_to(&config.flow);
         provider.knows_devices = true;
         let checkers = resources(json, base);
         provider.resources = checkers

@@ -372,6 +372,7 @@ impl World {
         let url = request.allowed.url();
         let api = self.checkers.iter().find(|(api, _)| url.starts_with(**api));
         let wanted = api.and_then(|(_, checker)| checker.resource);
+        let wanted = self.provider.wanted_resource(&request, wanted);
         let is_its = self.provider.resource_of(token) == wanted;
         Invariant::OwnToken.holds_if(is_its, || {
             let meant = self.provider.resource_of(token);

@@ -9,8 +9,9 @@ use super::provider::{Endpoint, Provider};
 use crate::reply::{json, refusal};
 
 impl Provider {
-    /// Makes the server identify users in the way that the configuration expects.
-    pub fn identify_users_as(&mut self, flow: &Flow) {
+    /// Makes the server identify users in the way that the configuration expects, and know the resource of logins.
+    pub fn adapt_to(&mut self, flow: &Flow) {
+        self.login_resource.clone_from(&flow.target.resource);
         if let Some(identity) = &flow.identity {
             self.is_plain = true;
             self.sub_member.clone_from(&identity.sub);

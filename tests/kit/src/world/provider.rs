@@ -18,6 +18,7 @@ use rules::codec::form;
 use rules::codec::json::{Object, Value};
 use rules::codec::url::Url;
 use rules::oauth::pkce;
+use vault::ApiRequest;
 
 pub const ISSUER: &str = "https://id.example.com";
 pub const CLIENT_ID: &str = "spa";
@@ -127,6 +128,8 @@ struct Family {
 /// A login on another device (RFC 8628).
 struct DeviceLogin {
     user_code: String,
+    /// The resources that the request named.
+    resources: Vec<String>,
     progress: DeviceProgress,
 }
 
@@ -247,8 +250,10 @@ pub struct Provider {
     pub dpop: Checker,
     /// True for a provider without DPoP, which issues Bearer tokens for any request.
     pub ignores_dpop: bool,
-    /// The resources that the provider knows (RFC 8707).
+    /// The resources that the provider knows (RFC 8707), besides that of logins.
     pub resources: Vec<&'static str>,
+    /// The resource of logins, for which an API without a resource of its own wants tokens.
+    pub login_resource: Option<String>,
     /// The parameters `resource`, `audience` and `scope` of each refresh request.
     pub asked_for: Vec<[Option<String>; 3]>,
     /// Issued secrets that the witness does not know yet.
@@ -330,6 +335,7 @@ impl Provider {
             dpop: Checker::default(),
             ignores_dpop: false,
             resources: Vec::new(),
+            login_resource: None,
             asked_for: Vec::new(),
             issued: Vec::new(),
             bytes: 0,
@@ -455,6 +461,17 @@ impl Provider {
     /// Returns the resource that an access token is for, if any.
     pub fn resource_of(&self, access_token: &str) -> Option<&str> {
         Some(self.meant_for.get(access_token)?)
+    }
+
+    /// Returns the resource that the access token of a request must be for: that of the API, or of logins.
+    pub fn wanted_resource<'a>(
+        &'a self,
+        request: &ApiRequest,
+        of_api: Option<&'a str>,
+    ) -> Option<&'a str> {
+        let has_login_token = request.allowed.token_selector().is_none();
+        let of_login = self.login_resource.as_deref().filter(|_| has_login_token);
+        of_api.or(of_login)
     }
 
     /// Returns the thumbprint of the key that a family's tokens are bound to, if they are bound to a key.
@@ -782,7 +799,7 @@ impl Provider {
             Endpoint::Probe if request.url.contains("/jwks?") => json(200, &self.key_set()),
             Endpoint::Discovery | Endpoint::Probe => json(200, &self.metadata()),
             Endpoint::Push => self.push(request),
-            Endpoint::AskDevice => self.ask_device(),
+            Endpoint::AskDevice => self.ask_device(request),
             Endpoint::Keys => json(200, &self.key_set()),
             Endpoint::Exchange | Endpoint::Refresh | Endpoint::PollDevice => {
                 self.token(now, endpoint, request, proof)
@@ -887,12 +904,15 @@ impl Provider {
         metadata
     }
 
-    fn ask_device(&mut self) -> HttpReply {
+    fn ask_device(&mut self, request: &HttpRequest) -> HttpReply {
         let device_code = self.secret("dc");
         self.device_codes += 1;
         let user_code = format!("CODE-{}", self.device_codes);
+        let form = form::parse(request.form.as_ref().unwrap().expose()).unwrap();
+        let named = form.into_iter().filter(|(name, _)| name == "resource");
         let login = DeviceLogin {
             user_code: user_code.clone(),
+            resources: named.map(|(_, resource)| resource).collect(),
             progress: DeviceProgress::Pending,
         };
         self.devices.insert(device_code.clone(), login);
@@ -926,9 +946,18 @@ impl Provider {
         true
     }
 
-    fn poll_device(&mut self, now: u64, device_code: &str, jkt: Option<String>) -> HttpReply {
-        match self.devices.get(device_code).map(|login| &login.progress) {
+    fn poll_device(
+        &mut self,
+        now: u64,
+        device_code: &str,
+        jkt: Option<String>,
+        resource: Option<String>,
+    ) -> HttpReply {
+        let login = self.devices.get(device_code);
+        let is_named = |one| login.is_some_and(|login| login.resources.contains(one));
+        match login.map(|login| &login.progress) {
             None => refusal("invalid_grant"),
+            _ if !resource.as_ref().is_none_or(is_named) => refusal("invalid_target"),
             Some(DeviceProgress::Pending) => refusal("authorization_pending"),
             Some(DeviceProgress::Refused(error)) => refusal(error),
             Some(DeviceProgress::SignedIn) => {
@@ -936,7 +965,7 @@ impl Provider {
                 self.family_of
                     .insert(device_code.to_owned(), self.families.len());
                 let user = (self.subject.clone(), self.claims.clone());
-                self.begin_family(now, user, String::new(), jkt)
+                self.begin_family(now, user, (String::new(), jkt), resource)
             }
         }
     }
@@ -973,20 +1002,23 @@ impl Provider {
             }
         };
         let form = form_of(request);
+        let named = |name| form.get(name).cloned();
+        let asked = [named("resource"), named("audience"), named("scope")];
+        if endpoint == Endpoint::Refresh {
+            self.asked_for.push(asked);
+        }
+        let resource = named("resource").or(named("audience"));
+        let is_known = |resource: &String| {
+            self.resources.contains(&resource.as_str())
+                || self.login_resource.as_ref() == Some(resource)
+        };
+        if !resource.as_ref().is_none_or(is_known) {
+            return refusal("invalid_target");
+        }
         let reply = match endpoint {
-            Endpoint::Exchange => self.exchange(now, &form, jkt),
-            Endpoint::PollDevice => self.poll_device(now, &form["device_code"], jkt),
-            _ => {
-                let named = |name| form.get(name).cloned();
-                let asked = [named("resource"), named("audience"), named("scope")];
-                self.asked_for.push(asked);
-                let resource = named("resource").or(named("audience"));
-                let is_known = |resource: &String| self.resources.contains(&resource.as_str());
-                if !resource.as_ref().is_none_or(is_known) {
-                    return refusal("invalid_target");
-                }
-                self.refresh(now, &form["refresh_token"], jkt.as_deref(), resource)
-            }
+            Endpoint::Exchange => self.exchange(now, &form, jkt, resource),
+            Endpoint::PollDevice => self.poll_device(now, &form["device_code"], jkt, resource),
+            _ => self.refresh(now, &form["refresh_token"], jkt.as_deref(), resource),
         };
         HttpReply {
             dpop_nonce: self.dpop.header(),
@@ -999,6 +1031,7 @@ impl Provider {
         now: u64,
         form: &BTreeMap<String, String>,
         jkt: Option<String>,
+        resource: Option<String>,
     ) -> HttpReply {
         let Some(consent) = self.consents.remove(&form["code"]) else {
             return refusal("invalid_grant");
@@ -1013,15 +1046,15 @@ impl Provider {
         self.family_of
             .insert(form["code"].clone(), self.families.len());
         let user = (consent.subject, consent.claims);
-        self.begin_family(now, user, consent.nonce, jkt)
+        self.begin_family(now, user, (consent.nonce, jkt), resource)
     }
 
     fn begin_family(
         &mut self,
         now: u64,
         (subject, claims): (String, Object),
-        nonce: String,
-        jkt: Option<String>,
+        (nonce, jkt): (String, Option<String>),
+        resource: Option<String>,
     ) -> HttpReply {
         self.families.push(Family {
             subject,
@@ -1035,7 +1068,7 @@ impl Provider {
             jkt: jkt.filter(|_| !self.ignores_dpop),
             of_resources: BTreeMap::new(),
         });
-        self.issue(now, self.families.len() - 1, true, None)
+        self.issue(now, self.families.len() - 1, true, resource)
     }
 
     fn refresh(

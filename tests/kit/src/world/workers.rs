@@ -112,7 +112,10 @@ impl World {
     /// Sets the configuration of workers that start from now on.
     pub fn reconfigure(&mut self, changes: &str) {
         self.config = Settings::usual(changes);
-        self.uses_dpop = self.config.parsed.flow.uses_dpop;
+        let flow = &self.config.parsed.flow;
+        self.uses_dpop = flow.uses_dpop;
+        let resource = &flow.target.resource;
+        self.provider.login_resource.clone_from(resource);
     }
 
     /// Replaces the first worker by one of this account.
