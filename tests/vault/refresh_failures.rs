@@ -205,6 +205,7 @@ fn misconfigured_client_is_reported_without_a_storm() {
         "unauthorized_client",
         "unsupported_grant_type",
         "invalid_scope",
+        "invalid_target",
     ] {
         let (mut world, page) = World::expired();
         let misconfigured = Fault::Refused(error);
