@@ -1,5 +1,5 @@
-// A browser without WebAssembly, in which no vault runs, uses the token handler of the app; any other browser uses the vault,
-// and never both (docs/fallback.md).
+// A browser without WebAssembly, in which no vault runs, uses the token handler of the app. Nothing else that a page lacks
+// leads to the handler (docs/fallback.md).
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, giveConsent } from '../support/app.mjs'
@@ -88,7 +88,7 @@ for (const [name, without, launch] of [
 
 for (const name of LOCKDOWN.slice(1)) {
   // claim: script-45
-  test(`browser without ${name} has a vault, and sends the handler no request`, time, async () => {
+  test(`page without ${name} uses the vault, and sends the handler no request`, time, async () => {
     const page = await open([name])
     await signIn(page, 'vault')
     await callApi(page)
@@ -109,6 +109,7 @@ test('vault that fails is not replaced by the handler', time, async () => {
   await page.context().close()
 })
 
+// claim: script-45
 test('user who gets a vault is signed out of the handler, once', time, async () => {
   const page = await open(['WebAssembly'])
   const context = page.context()
@@ -127,10 +128,16 @@ test('user who gets a vault is signed out of the handler, once', time, async () 
   await context.close()
 })
 
-test('resume is ignored, and what the handler lacks is named', time, async () => {
-  app.setPage('', { resume: 'redirect' })
+test('resume and account are ignored', time, async () => {
+  app.setPage('account: 1', { resume: 'redirect' })
   const page = await open(['WebAssembly'])
   assert.deepEqual(await user(page), ['handler', null])
+  app.setPage()
+  await page.context().close()
+})
+
+test('error names what the handler lacks', time, async () => {
+  const page = await open(['WebAssembly'])
   const failures = await page.evaluate(async () => {
     const { inspect } = await auth.connect()
     const calls = {
@@ -148,6 +155,5 @@ test('resume is ignored, and what the handler lacks is named', time, async () =>
   })
   const names = ['device', 'custom', 'scope', 'download', 'inspect']
   assert.deepEqual(failures, [false, ...names.map((name) => [name, 'unsupported', true])])
-  app.setPage()
   await page.context().close()
 })

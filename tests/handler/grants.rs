@@ -59,11 +59,13 @@ fn scopes_that_were_not_granted_are_reported() {
 fn missing_refresh_token_is_logged_with_the_option() {
     let mut host = Host::new();
     host.provider.issues_refresh_tokens = false;
+    host.provider.more_metadata = r#","scopes_supported":["openid"]"#.to_owned();
     let back = host.come_back("/auth/login");
     assert_eq!(host.arrive(&back).status, 303);
     let log = log(&host);
     assert!(log.starts_with("refresh_token_missing: "), "{log}");
     assert!(log.contains("offline_access"), "{log}");
+    assert!(log.contains("scopes_supported"), "{log}");
     assert_eq!(host.faults(), [Code::RefreshTokenMissing]);
     assert!(
         Code::RefreshTokenMissing

@@ -653,6 +653,7 @@ test('what cannot be seen is a question, with its reason', async () => {
       /no dpop_signing_alg_values_supported/,
     ],
     ['cors-token', at('/token', {}), {}, /--probe-token shows more/],
+    ['refresh-tokens', member('scopes_supported', ['openid']), {}, /does not list offline_access/],
   ]) {
     const { by, ofProvider } = await look(change, config, ...args)
     const line = by[`provider.${name}`]
@@ -702,6 +703,11 @@ test('a response in the fragment is read, too', async () => {
   assert.equal(provider.asked.find(({ path }) => path === '/par').form.response_mode, 'fragment')
   assert.equal(by['provider.client'].result, 'ok')
   assert.equal(by['provider.iss-value'].result, 'ok')
+})
+
+test('a login names the resource', async () => {
+  await look(undefined, { resource: 'urn:a' })
+  assert.equal(provider.asked.find(({ path }) => path === '/par').form.resource, 'urn:a')
 })
 
 test('a server without OpenID Connect needs no keys', async () => {

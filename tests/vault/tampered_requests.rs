@@ -130,6 +130,29 @@ fn missing_refresh_token_leads_to_the_token_handler() {
 }
 
 #[test]
+fn warning_says_that_the_provider_does_not_list_offline_access() {
+    let says = |config: &str, scopes: &str| {
+        let mut world = World::with(config);
+        world.provider.issues_refresh_tokens = false;
+        world.provider.more_metadata = scopes.to_owned();
+        let page = world.open();
+        world.sign_in(page);
+        let messages = &world.page(page).messages;
+        let mut texts = messages.iter().filter_map(|message| message.str("message"));
+        texts.any(|text| text.contains("scopes_supported"))
+    };
+    let listed = [
+        (r#","scopes_supported":["openid"]"#, true),
+        (r#","scopes_supported":["openid","offline_access"]"#, false),
+        (r#","scopes_supported":null"#, false),
+    ];
+    for (scopes, expected) in listed {
+        assert_eq!(says("{}", scopes), expected, "{scopes}");
+        assert!(!says(r#"{"scope":"openid"}"#, scopes), "{scopes}");
+    }
+}
+
+#[test]
 fn silent_login_needs_no_refresh_token() {
     let mut world = World::new();
     world.provider.issues_refresh_tokens = false;

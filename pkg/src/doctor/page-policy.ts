@@ -46,7 +46,7 @@ const wantedPolicy = (deployment: Deployment): Policy => {
     const hashes = scriptSources(policies).filter(isHash)
     policy.get('script-src')!.push(...(hashes.length ? hashes : [NONCE]))
   }
-  // Forms of an app with a vault lead to no provider.
+  // An app with a vault sends no form to the provider.
   if (!fallbackOf(deployment)) policy.get('form-action')!.push(...provider)
   if (needsWorker) return policy
   return policy.set('connect-src', ["'self'"]).set('worker-src', ["'none'"])

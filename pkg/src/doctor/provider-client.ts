@@ -78,6 +78,7 @@ const ask = async (
     code_challenge: code.replaceAll('+', '-').replaceAll('/', '_'),
     code_challenge_method: 'S256',
     prompt,
+    resource: config!.resource,
     response_mode: config!.responseMode === 'fragment' ? 'fragment' : '',
   }).flatMap(([name, value]) => (value ? [[name, String(value)] as const] : []))
   const pushed = await push(deployment, Object.fromEntries(parameters), redirectUri)

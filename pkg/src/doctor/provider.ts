@@ -112,7 +112,7 @@ export const checkProvider = async (deployment: Deployment): Promise<void> => {
     report.add('provider.cors-metadata', allowsOrigin(deployment, discovery.reply))
   } else report.unused('provider.metadata', 'the configuration has the metadata')
   await report.judge({ 'provider.pinned': pinnedMetadata, 'provider.replaced': replaced }, deployment)
-  const document = { ...discovery?.document, ...config.metadata }
+  const document: Record<string, unknown> = { ...discovery?.document, ...config.metadata }
   for (const row of MEMBER_LINES) report.add(`provider.${row[0]}`, judgeMembers(deployment, document, row))
   if (!metadata) return
   await report.judge({ 'provider.pinned-algorithm': algorithm, 'provider.dpop': proofs }, deployment)
@@ -130,9 +130,12 @@ export const checkProvider = async (deployment: Deployment): Promise<void> => {
   const reply = (await checkClient(deployment)) ?? discovery!.reply
   report.add('provider.clock', providerClock(deployment, reply))
   if (/\boffline_access\b/.test(config.scope ?? '')) {
+    const scopes = document['scopes_supported']
+    // A provider may support scopes that it does not list (RFC 8414 section 2).
+    const isUnlisted = Array.isArray(scopes) && !scopes.includes('offline_access')
     report.unseen(
       'provider.refresh-tokens',
-      'only a login shows if this public client gets refresh tokens: the console then says refresh_token_missing',
+      `${isUnlisted ? 'the provider does not list offline_access in scopes_supported, so try a login without it; ' : ''}only a login shows if this public client gets refresh tokens: the console then says refresh_token_missing`,
     )
   } else report.unused('provider.refresh-tokens', 'the scope has no offline_access')
 }

@@ -83,7 +83,7 @@ export interface HeaderOptions {
 export interface Fallback {
   /** The path of the handler's endpoints. Default `/auth`. */
   base?: string
-  /** The routes, in which only the prefix counts. They must be given. */
+  /** The routes, in which only the prefix counts. Optional in the type only, so that a handler's configuration fits. */
   routes?: { prefix: string }[]
 }
 

@@ -47,7 +47,7 @@ export const generate = (config: HeaderConfig, options: HeaderOptions): Security
   const policy = pagePolicy(options)
   const ofCallback = callbackPath(config, options)
   const hasCallback = ofCallback !== undefined
-  // A page of the app, or the handler, receives the response to a login.
+  // Script must not read the address at which a page of the app, or the handler, receives a login.
   const hidesLogin = hasCallback || fallback !== undefined
   for (const path of mediaPaths(config.apis)) allowMedia(policy, options.origin + path, !hidesLogin)
   if (fallback !== undefined) allowFallback(policy, config, options.origin, fallback)
@@ -159,7 +159,7 @@ const allowMedia = (policy: Policy, url: string, hasFrame: boolean): void => {
     addSources(policy, directive, [url])
 }
 
-/** The endpoints that the page's client of a token handler requests (pkg/src/page/token-handler). Windows go to the others. */
+/** The endpoints that the page's client of a token handler requests (pkg/src/page/token-handler). The page navigates to the others. */
 const FOR_PAGES = ['config', 'session', 'logout']
 
 /** Adds the addresses of a token handler that the page requests if the browser cannot run the vault. */
@@ -175,7 +175,7 @@ const allowFallback = (policy: Policy, { apis }: HeaderConfig, origin: string, f
   const prefixes = routes.map(
     (route, i) => origin + checkFolder(`fallback.routes[${i}].prefix`, route?.prefix),
   )
-  // A route's upstream may have sockets, whose calls the vault's rules name.
+  // Routes do not say if they have sockets, and the vault's rules do.
   const sockets = apis.some(({ webSocket }) => webSocket)
     ? prefixes.map((prefix) => prefix.replace(/^http/, 'ws'))
     : []

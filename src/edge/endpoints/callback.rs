@@ -323,7 +323,10 @@ fn report(task: &Task, granted: &Granted) {
     if granted.lacks_refresh_token && granted.tokens.misses_refresh_token(scope) {
         let message =
             msg!("offline_access was requested, and the provider issued no refresh token");
-        task.fault_of(Code::RefreshTokenMissing, &[message]);
+        task.fault_of(
+            Code::RefreshTokenMissing,
+            &[message, granted.why_no_refresh_token],
+        );
     }
 }
 

@@ -72,6 +72,8 @@ pub struct Granted {
     /// True if the developer should be warned that there is no refresh token. False if the login was silent, and with
     /// `consent: 'always'`, which is what the warning would advise.
     pub lacks_refresh_token: bool,
+    /// The end of that warning, if the metadata explain it.
+    pub why_no_refresh_token: &'static str,
 }
 
 /// A login that has failed.
@@ -284,11 +286,20 @@ impl Completion {
         warnings.extend(id_token::missing_claim_warning(&user, &flow.same_claims));
         let lacks_refresh_token =
             tokens.refresh_token.is_none() && !flow.asks_consent && !pending.is_silent;
+        let requested = pending.scope.as_deref().unwrap_or(&flow.scope);
+        let is_unlisted = known
+            .metadata
+            .is_some_and(|metadata| !metadata.may_support_offline_access);
+        let why_no_refresh_token = match is_unlisted && tokens.misses_refresh_token(requested) {
+            true => msg!("; it does not list offline_access in its scopes_supported"),
+            false => "",
+        };
         let granted = Box::new(Granted {
             tokens,
             user,
             warnings,
             lacks_refresh_token,
+            why_no_refresh_token,
         });
         if !flow.asks_user_info {
             return Step::Done(granted);

@@ -61,6 +61,9 @@ macro_rules! members {
             /// Algorithms of ID token signatures: those of `id_token_signing_alg_values_supported` that this crate accepts,
             /// or all algorithms that this crate accepts if the member is absent.
             pub id_token_signing_algorithms: Vec<Algorithm>,
+            /// False if `scopes_supported` lacks `offline_access`. A server may support scopes that it does not list (RFC
+            /// 8414 section 2).
+            pub may_support_offline_access: bool,
             /// The optional endpoints that are not usable, with their values. Empty if there are none.
             flaws: String,
         }
@@ -72,6 +75,7 @@ macro_rules! members {
                     $($member: reader.$read(stringify!($member)),)+
                     endpoints: reader.endpoints(),
                     id_token_signing_algorithms: reader.signing_algorithms(),
+                    may_support_offline_access: reader.may_support("offline_access"),
                     flaws: reader.flaws.take(),
                 })
             }
@@ -543,6 +547,14 @@ impl<'a> MetadataReader<'a> {
         let methods = self.strings(NAME);
         if methods.is_some_and(|methods| !methods.contains(&pkce::CHALLENGE_METHOD)) {
             self.refuse(&[NAME, msg!(" does not contain 'S256'")]);
+        }
+    }
+
+    /// Returns false if there is a list of scopes without this one.
+    fn may_support(&self, scope: &str) -> bool {
+        match self.get("scopes_supported").and_then(Value::as_array) {
+            Some(scopes) => scopes.iter().any(|one| one.as_str() == Some(scope)),
+            None => true,
         }
     }
 

@@ -447,6 +447,7 @@ impl Completing {
             user,
             warnings,
             lacks_refresh_token,
+            why_no_refresh_token,
         } = granted;
         let Self {
             caller,
@@ -464,10 +465,13 @@ impl Completing {
         if lacks_refresh_token
             && (flow.has_openid() || tokens.misses_refresh_token(requested_scope))
         {
-            let message = msg!(
-                "the provider issued no refresh token, so the session ends with its access token; some providers, such as Spring Authorization Server, issue no refresh tokens to public clients, and need a token handler"
-            );
-            ctx.warn_developer(port, &Error::new(Code::RefreshTokenMissing, message));
+            let message = [
+                msg!(
+                    "the provider issued no refresh token, so the session ends with its access token; some providers, such as Spring Authorization Server, issue no refresh tokens to public clients, and need a token handler"
+                ),
+                why_no_refresh_token,
+            ];
+            ctx.warn_developer(port, &Error::of(Code::RefreshTokenMissing, &message));
         }
         if let Some(session) = &ctx.session
             && let Some(warning) = pending.sign_in_warning(session.original(), &user)

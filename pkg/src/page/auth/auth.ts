@@ -37,8 +37,8 @@ export interface WorkerSource {
   wasm?: string | URL
   /**
    * The path of a token handler's endpoints on this origin (`strongroom/edge`), such as `/auth`, for browsers without
-   * WebAssembly, in which no vault runs. All users of the app then have the weaker protection of vault and handler in each
-   * respect. Default: such a browser gets the error `unsupported`. See docs/fallback.md.
+   * WebAssembly, in which no vault runs. For all users, the app is then only as well protected as the weaker of vault and
+   * handler. Default: such a browser gets the error `wasm_missing`. See docs/fallback.md.
    */
   fallback?: string
 }
@@ -47,7 +47,7 @@ export interface WorkerSource {
 export type AuthSource =
   | WorkerSource
   /** The URL of a vault on its own origin (docs/vault-origin.md). */
-  | { frame: string | URL }
+  | { frame: string | URL; fallback?: never }
   /** The path of a token handler's endpoints on this origin (docs/edge.md). */
   | string
 

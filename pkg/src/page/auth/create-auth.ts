@@ -52,12 +52,12 @@ const reject = (error: unknown) => rejectTyped(error, PLATFORM)
 const loadGuard = () => load(() => import('../guards/guard.js'), 'signIn').catch(reject)
 
 /** The key in localStorage of the note that this browser has used the fallback, followed by the fallback's path. */
-const FALLBACK = 'strongroom.fallback '
+const NOTE = 'strongroom.fallback '
 
-/** Notes that the page uses the fallback, or ends the session there that the user had before this browser had a vault. */
-const keepOneSession = async (fallback: string, isUsed: boolean) => {
+/** Notes that this browser uses the fallback. In a browser that now has a vault, ends the session at the fallback instead. */
+const noteFallback = async (fallback: string, isUsed: boolean) => {
   try {
-    const note = FALLBACK + fallback
+    const note = NOTE + fallback
     if (isUsed) localStorage[note] = 1
     else if (localStorage[note]) {
       const handler = await connect(fallback)
@@ -141,14 +141,14 @@ export const createAuth = <Claims = DefaultClaims>(
   const create = async () => {
     const { frame, wasm, fallback } = source as { frame?: string } & WorkerSource
     // Decided before a worker starts: after an error or a timeout, a user could get a session in each of two places.
-    const isFallback = !!fallback && !globalThis.WebAssembly
+    const isFallback = !frame && !!fallback && !globalThis.WebAssembly
     const handler = isFallback ? fallback : typeof source === 'string' ? source : undefined
     via = handler === undefined ? 'vault' : 'handler'
-    if (fallback) keepOneSession(fallback, isFallback)
+    if (fallback) noteFallback(fallback, isFallback)
     if (wasm && !isFallback) prefetch(wasm)
     // The handler has its own session, whichever account the page names, and needs no login to find it.
     const given: ConnectOptions = isFallback ? { ...options, resume: 'none' } : { account, ...options }
-    const next = (await (frame && !isFallback
+    const next = (await (frame
       ? connectFrame(frame, given)
       : connect(handler ?? (() => createWorker(source as WorkerSource)), given))) as LazyClient
     next.on('change', () => on(view(next)))

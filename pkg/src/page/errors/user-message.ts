@@ -39,7 +39,7 @@ export const USER_MESSAGES = {
     'You could not be signed in. Please check the date and time of this device, and try again.',
   unsupported: 'Your browser cannot do this. Please try another browser.',
   wasm_missing:
-    'Your browser has turned off a part (WebAssembly) that signing in needs. Please turn off Lockdown Mode for this site, or try another browser.',
+    'Your browser has turned off WebAssembly, which signing in needs. If Lockdown Mode is on, please exclude this site from it. Otherwise, please try another browser or device.',
   popup_blocked: 'Your browser blocked the sign-in window. Please allow it and try again.',
   storage_unavailable: 'Your browser does not let this site store data. Please allow it and try again.',
   provider_unavailable: UNREACHABLE,
