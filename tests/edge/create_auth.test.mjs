@@ -1,7 +1,8 @@
 // `createAuth('/auth')` returns an object that uses a token handler. The object behaves like the object that
-// `createAuth()` returns for a worker.
+// `createAuth()` returns for a worker. The page's policy admits what `strongroom/headers` names for a fallback, and no more.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { securityHeaders } from '../../pkg/dist/headers.js'
 import { deny, giveConsent } from '../support/app.mjs'
 import { startPage } from '../support/edge/page.mjs'
 import { until } from '../support/until.mjs'
@@ -12,6 +13,17 @@ let app
 before(async () => {
   // workerd is a platform whose handler can forward sockets.
   app = await startPage('workerd', { coordinator: 'durable-object' })
+  const { site, provider, api } = app
+  const rule = { url: api.url, webSocket: { token: 'protocol' } }
+  const options = {
+    origin: site.origin,
+    worker: '/auth.worker.js',
+    fallback: { routes: [{ prefix: '/api/' }] },
+  }
+  const { page } = securityHeaders({ issuer: provider.issuer, apis: [rule] }, options)
+  const [connect] = /connect-src [^;]*/.exec(page['Content-Security-Policy'])
+  site.pageCsp = site.pageCsp.replace("connect-src 'self'", connect)
+  assert.ok(site.pageCsp.includes(connect))
 })
 after(() => app?.close())
 
@@ -274,7 +286,7 @@ globalThis.hasFailed = () => auth.state.status === 'failed'`
     assert.equal(await page.evaluate(() => auth.state.error.code), 'handler_unreachable')
     // At most one attempt within five seconds.
     await page.evaluate(event)
-    await page.evaluate(() => fetch('/empty'))
+    await page.evaluate(() => fetch('/auth/session'))
     assert.equal(asked(), before, name)
     await page.evaluate(() => void later(6))
     await page.evaluate(event)
