@@ -32,7 +32,7 @@ export const fallback = [
     serve: serveFallback,
     capabilities: [
       {
-        name: 'without WebAssembly: the token handler serves as the fallback',
+        name: 'without WebAssembly (off in Firefox, removed by the page elsewhere): the token handler is used',
         async see({ app, engine }) {
           // A preference turns WebAssembly off in Firefox. In the other engines, the page removes it.
           const isFirefox = engine.name === 'firefox'
