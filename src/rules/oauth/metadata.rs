@@ -751,6 +751,7 @@ mod tests {
                 .to_vec(),
                 authorization_response_iss_parameter_supported: false,
                 id_token_signing_algorithms: Algorithm::ALL.to_vec(),
+                may_support_offline_access: true,
                 flaws: String::new(),
             }
         );

@@ -68,7 +68,7 @@ export interface AuthState<Claims = DefaultClaims> {
    * reached or has stopped, and `error` says why; see `reconnect()`.
    */
   readonly status: 'connecting' | 'connected' | 'failed'
-  /** What the page is connected to: a vault, or a token handler. `null` before the first connection. */
+  /** The kind of the other side: a vault, or a token handler. `null` before the first connection. */
   readonly via: 'vault' | 'handler' | null
   /** The current session, or `null`. */
   readonly session: Session<Claims> | null
