@@ -1,8 +1,7 @@
 /** The command line: `strongroom doctor URL`. */
 import { env } from 'node:process'
-import type { SiteOptions } from './guarded-site.js'
 import { readUrl, readUserAgent, splitArguments } from './arguments.js'
-import { HOSTS, UsageError, type CommandLine, type HostName } from './options.js'
+import { HOSTS, UsageError, type CommandLine, type HostName, type SiteOptions } from './options.js'
 
 export const USAGE = `strongroom doctor URL [options]
 

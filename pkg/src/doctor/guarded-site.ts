@@ -4,7 +4,7 @@
  */
 import { createServer, type Response, type Server } from 'node:http'
 import { type Deployment, handlerBase } from './deployment.js'
-import { Failure } from './options.js'
+import { Failure, type SiteOptions } from './options.js'
 import { check, fault, unseen, type Verdict } from './report.js'
 import { isPrivateUrl, random, type Reply } from './requests.js'
 
@@ -18,13 +18,6 @@ const FILE = 'compare the file of your proxy with the one in docs/oauth2-proxy.m
 
 const WINDOW = { 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document', Accept: 'text/html' }
 const OWN = { 'Sec-Fetch-Site': 'same-origin', 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
-
-/** The address in place of the site, and the header `Cookie` of a signed-in user if the doctor may send it. */
-export interface SiteOptions {
-  host: string
-  port: number
-  cookie?: string
-}
 
 /** Checks a guarded site. @throws Failure if the address of the site cannot be used. */
 export const checkGuardedSite = async (deployment: Deployment, options: SiteOptions): Promise<void> => {

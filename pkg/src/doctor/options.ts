@@ -1,11 +1,17 @@
 /** The options of the doctor, and the errors that its user can correct. */
-import type { SiteOptions } from './guarded-site.js'
 
 /** The hosts whose formats are known. */
 export const HOSTS = ['cloudflare', 'netlify', 'next', 'nginx', 'vercel'] as const
 
 /** A host whose format is known. */
 export type HostName = (typeof HOSTS)[number]
+
+/** The address in place of the site, and the header `Cookie` of a signed-in user if the doctor may send it. */
+export interface SiteOptions {
+  host: string
+  port: number
+  cookie?: string
+}
 
 /** The options of the command line. */
 export interface CommandLine {
