@@ -19,21 +19,23 @@ const LOCKDOWN = [
   'navigator.serviceWorker',
 ]
 
-let app, use
+let app, use, short
 before(async () => {
   ;[app, use] = await together(serveFallback(), shareBrowser())
+  short = await serveFallback({ provider: { accessTokenSeconds: 5, refreshTokenAlways: true } })
 })
 after(async () => {
   await use?.close()
   await app?.close()
+  await short?.close()
 })
 
 /** Opens a page of the app in a browser without these globals. */
-async function open(without = [], { browser = use.browser, context } = {}) {
+async function open(without = [], { browser = use.browser, context, site = app.site } = {}) {
   const page = await (context ?? (await browser.newContext())).newPage()
   page.setDefaultTimeout(20_000)
   app.handled.length = 0
-  await page.goto(`${app.site.origin}/orders?${without}`)
+  await page.goto(`${site.origin}/orders?${without}`)
   return booted(page).then(() => page)
 }
 
@@ -53,8 +55,8 @@ async function signIn(page, via) {
 }
 
 /** Calls the API by its own address. */
-async function callApi(page) {
-  const url = `${app.api.url}orders`
+async function callApi(page, { api } = app) {
+  const url = `${api.url}orders`
   const seen = await page.evaluate(async (url) => {
     const response = await auth.fetch(url)
     return [response.status, response.url]
@@ -69,18 +71,18 @@ for (const [name, without, launch] of [
 ]) {
   test(`browser ${name} signs in through the handler`, time, async () => {
     const browser = launch && (await launchBrowser(launch))
-    const page = await open(without, { browser })
+    const page = await open(without, { browser, site: short.site })
     await signIn(page, 'handler')
-    await callApi(page)
-    await app.ledger.accessTokenExpired()
-    const before = app.ledger.refreshes().length
-    await callApi(page)
-    assert.equal(app.ledger.refreshes().length, before + 1)
+    await callApi(page, short)
+    await short.ledger.accessTokenExpired()
+    const before = short.ledger.refreshes().length
+    await callApi(page, short)
+    assert.equal(short.ledger.refreshes().length, before + 1)
     await page.reload()
     await signedIn(page, 'handler')
     await page.evaluate(() => auth.logout())
     assert.deepEqual(await user(page), ['handler', null])
-    assert.ok(app.ledger.familyRevoked())
+    assert.ok(short.ledger.familyRevoked())
     assert.equal(await page.evaluate(() => starts), 0)
     await (browser ?? page.context()).close()
   })
@@ -98,33 +100,99 @@ for (const name of LOCKDOWN.slice(1)) {
 }
 
 // claim: script-45
-test('vault that fails is not replaced by the handler', time, async () => {
-  const undo = app.site.override('/strongroom/strongroom_bg.wasm', { status: 404 })
-  const page = await open()
-  const { status, error, via } = await page.evaluate(() => auth.state)
-  assert.deepEqual([status, via], ['failed', null])
-  assert.equal(await page.evaluate(() => auth.state.error.code), 'wasm_failed', error)
-  assert.deepEqual(app.handled, [])
-  undo()
-  await page.context().close()
-})
+test(
+  'vault that fails is not replaced by the handler, also if script removes WebAssembly',
+  time,
+  async () => {
+    const undo = app.site.override('/strongroom/strongroom_bg.wasm', { status: 404 })
+    const page = await open()
+    assert.equal(await page.evaluate(() => auth.state.error.code), 'wasm_failed')
+    await page.evaluate(() => {
+      delete globalThis.WebAssembly
+      return settle(auth.reconnect())
+    })
+    assert.deepEqual(app.handled, [])
+    undo()
+    await page.context().close()
+  },
+)
+
+/** Resolves with the handler's code, such as `login_required` without a session, or with the status of the API's response. */
+const calledWithCookie = (page) =>
+  page.evaluate(async () => {
+    const { headers, status } = await fetch('/api/orders', { headers: { 'X-Strongroom': '1' } })
+    return headers.get('x-strongroom') ?? status
+  })
 
 // claim: script-45
 test('user who gets a vault is signed out of the handler, once', time, async () => {
   const page = await open(['WebAssembly'])
   const context = page.context()
   await signIn(page, 'handler')
+  assert.equal(await calledWithCookie(page), 200)
   await page.close()
   const logouts = () => app.handled.filter((request) => request === 'POST /auth/logout').length
   const next = await open([], { context })
   assert.deepEqual(await user(next), ['vault', null])
-  await until(logouts)
   await until(() => app.ledger.familyRevoked())
   await until(() => next.evaluate(() => !Object.keys(localStorage).some((key) => key.includes('fallback'))))
-  const names = (await context.cookies(app.site.origin)).map((cookie) => cookie.name)
-  assert.ok(!names.includes('strongroom'), names)
+  assert.equal(await calledWithCookie(next), 'login_required')
   await signIn(next, 'vault')
   assert.equal(logouts(), 1)
+  await context.close()
+})
+
+test('user of an earlier vault does not come back after the handler', time, async () => {
+  app.setConfig({ session: { persist: 'sealed' } })
+  const page = await open()
+  const context = page.context()
+  await signIn(page, 'vault')
+  await page.close()
+  const other = await open(['WebAssembly'], { context })
+  await signIn(other, 'handler')
+  await other.close()
+  // The vault's session ends once, whether the handler responds or not.
+  app.isHandlerDown = true
+  const next = await open([], { context })
+  assert.deepEqual(await user(next), ['vault', null])
+  await signIn(next, 'vault')
+  await next.reload()
+  await signedIn(next, 'vault')
+  assert.equal(await calledWithCookie(next), 503)
+  app.isHandlerDown = false
+  await next.reload()
+  await until(async () => (await calledWithCookie(next)) === 'login_required')
+  await signedIn(next, 'vault')
+  app.setConfig({})
+  await context.close()
+})
+
+test('logout of the vault ends a session that another site began at the handler', time, async () => {
+  const page = await open()
+  const context = page.context()
+  await signIn(page, 'vault')
+  const other = await context.newPage()
+  await other.setContent(`<a href="${app.site.origin}/auth/login?returnTo=/empty">x</a>`)
+  await other.click('a')
+  await other.click('button[value=allow]')
+  await other.waitForURL('**/empty')
+  assert.equal(await calledWithCookie(page), 200)
+  await page.evaluate(() => auth.logout())
+  await until(async () => (await calledWithCookie(page)) === 'login_required')
+  await context.close()
+})
+
+test('login at the handler that returns to a vault is signed out', time, async () => {
+  const page = await open(['WebAssembly'])
+  const context = page.context()
+  const other = await open([], { context })
+  await until(() => other.evaluate(() => !Object.keys(localStorage).some((key) => key.includes('fallback'))))
+  await page.evaluate(() => void auth.login({ returnTo: '/orders' }).catch(() => {}))
+  await giveConsent(page)
+  await page.waitForURL('**/orders')
+  await booted(page)
+  assert.equal(await page.evaluate(() => auth.state.via), 'vault')
+  await until(async () => (await calledWithCookie(page)) === 'login_required')
   await context.close()
 })
 

@@ -120,7 +120,7 @@ test('reads TypeScript where Node does, and says elsewhere what to do', async ()
     assert.equal(status, 2)
     assert.match(
       stderr,
-      /does not read TypeScript in .*auth\.config\.ts: (use Node 22\.18.*--outfile=\S*auth\.config\.mjs`|run the command again)/,
+      /does not read TypeScript in .*auth\.config\.ts: (use Node 22\.18.*--outfile=\S*auth\.config\.doctor\.mjs`|run the command again)/,
     )
   }
 })

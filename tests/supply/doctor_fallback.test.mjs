@@ -31,7 +31,8 @@ const route = (more) => ({
 
 /**
  * Runs the doctor. `routes` are those of the handler, `apis` the vault's rules, and `page` are the page's headers in place of
- * the generated ones. `args` returns the arguments from the files of the vault's configuration and the handler's.
+ * the generated ones. `args` returns the arguments from the files of the vault's configuration and the handler's. `api`
+ * responds to requests below `/own/` that have no header `X-Strongroom`.
  */
 const look = async ({
   routes = [route()],
@@ -39,6 +40,7 @@ const look = async ({
   page = {},
   args = (vault, handler) => ['--config', vault, '--config', handler],
   handler = {},
+  api = (_, response) => response.writeHead(404).end(),
 } = {}) => {
   const { site, config: healthy, provider } = deployment
   const client = { id: OWN_HANDLER.id, auth: { method: 'client_secret_basic', secret: OWN_HANDLER.secret } }
@@ -52,6 +54,9 @@ const look = async ({
   )
   const prefixes = ['/auth/', ...routes.map(({ prefix }) => prefix)]
   site.below = Object.fromEntries(prefixes.map((path) => [path, listener]))
+  if (site.below['/own/'])
+    site.below['/own/'] = (request, response) =>
+      (request.headers['x-strongroom'] ? listener : (api ?? listener))(request, response)
   site.headers = {
     '/index.html': { ...headers.page, ...page },
     '/auth.worker.js': headers.worker,
@@ -134,6 +139,12 @@ for (const [name, change, seen, fix] of [
     '404 text/plain; charset=utf-8 for /own/ with X-Strongroom, and not from the handler',
     'let the server pass calls of /own/ with the header X-Strongroom to a route of the handler, and all others to the API',
   ],
+  [
+    'an API of the app of which the handler gets all calls',
+    () => ({ apis: OWN, routes: [route({ prefix: '/own/', url: undefined })], api: null }),
+    /^403 cross_site_request: /,
+    'let the server pass calls of /own/ with the header X-Strongroom to a route of the handler, and all others to the API',
+  ],
 ]) {
   test(`api.fallback: ${name}`, async () => {
     assertFault(await look(change()), 'api.0.fallback', seen, fix)
@@ -161,6 +172,18 @@ test('api.fallback: a route for the app’s own API needs no url', async () => {
   assert.equal(by['api.0.fallback'].result, 'ok')
 })
 
+test('api.fallback: a socket of the app’s own API reaches one of the two', async () => {
+  const apis = [{ url: '/own/', webSocket: { token: 'protocol' } }]
+  const { by } = await look({ apis, routes: [route({ prefix: '/own/', url: undefined })] })
+  assert.equal(by['api.0.fallback'].result, 'unseen')
+})
+
+test('handler.route: an API at the path of a route is judged once', async () => {
+  const report = await look({ apis: OWN, routes: [route(), route({ prefix: '/own/', url: undefined })] })
+  assert.ok(report.by['handler.route /api/'])
+  assert.equal(report.by['handler.route /own/'], undefined)
+})
+
 test('page.fallback: the policy must admit the handler, and keeps its other sources', async () => {
   const policy = (connect) => ({ page: { 'Content-Security-Policy': `default-src 'none'; ${connect}` } })
   const named = `connect-src https://logs.example.com ${origin}/auth/config ${origin}/auth/session`
@@ -185,9 +208,10 @@ for (const [name, prefix, change] of [
   })
 }
 
-test('page.fallback: no policy can name some paths', async () => {
-  const { by } = await look({ args: (file) => ['--config', file, '--handler', '/auth(1)'] })
-  assert.equal(by['page.fallback'].result, 'unseen')
+test('page.fallback: without a handler, the policy is not judged', async () => {
+  const { by } = await look({ args: (file) => ['--config', file, '--handler', '/login'] })
+  assert.equal(by['handler.found'].result, 'fault')
+  assert.equal(by['page.fallback'], undefined)
 })
 
 test('page.policy: the proposed policy is that of strongroom/headers', async () => {

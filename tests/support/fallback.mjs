@@ -25,7 +25,7 @@ globalThis.boot = settle(auth.connect())
 export async function serveFallback(options = {}) {
   const app = await serveApp({
     hasHandler: true,
-    provider: { accessTokenSeconds: 5, refreshTokenAlways: true },
+    provider: { accessTokenSeconds: 600, refreshTokenAlways: true },
     ...options,
   })
   const { site, api, provider } = app
@@ -44,6 +44,7 @@ export async function serveFallback(options = {}) {
   })
   const listener = toNodeListener(handler)
   site.below['/auth/'] = site.below['/api/'] = (request, response) => {
+    if (app.isHandlerDown) return response.writeHead(503).end()
     handled.push(`${request.method} ${request.url.split('?')[0]}`)
     return listener(request, response)
   }
@@ -68,5 +69,5 @@ export async function serveFallback(options = {}) {
     site.files['/page.js'] = pageScript(more, options)
   }
   setPage()
-  return { ...app, handled, setPage }
+  return Object.assign(app, { handled, setPage, isHandlerDown: false })
 }

@@ -88,11 +88,11 @@ const cannot = (file: string, { message }: Error) => {
 /** Node reads TypeScript since 22.18 and 23.6, and since 22.6 with an option. */
 const noTypes = (file: string): string => {
   const [major = 0, minor = 0] = version.slice(1).split('.').map(Number)
-  const module = file.replace(/^.*[\\/]|[cm]?ts$/g, '') + 'mjs'
+  const module = file.replace(/^.*[\\/]|[cm]?ts$/g, '') + 'doctor.mjs'
   const hasOption = (major === 22 && minor >= 6) || major > 22
   return `Node ${version} does not read TypeScript in ${file}: ${
     hasOption
       ? 'run the command again with NODE_OPTIONS=--experimental-strip-types'
-      : `use Node 22.18 or later, or run \`npx --yes esbuild ${file} --bundle --format=esm --outfile=${module}\` and pass --config ${module}`
+      : `use Node 22.18 or later, or run \`npx --yes esbuild ${file} --bundle --format=esm --platform=node --outfile=${module}\` and pass --config ${module}`
   }`
 }

@@ -2,7 +2,8 @@
 import type { ApiRule } from '../worker/config.js'
 import { type Deployment, fallbackOf, option } from './deployment.js'
 import { script } from './handler.js'
-import { fault, ok, type Verdict } from './report.js'
+import { seenError } from './handler-login.js'
+import { fault, ok, unseen, type Verdict } from './report.js'
 import { seenOf } from './requests.js'
 
 /** Judges whether a route of the token handler lets users without WebAssembly make the calls that a rule allows. */
@@ -14,7 +15,7 @@ export const fallbackRoute = async (
   const { origin, requests, files, handlerConfig, routes } = deployment
   // Another line says that no handler responds.
   if (!routes || !fallbackOf(deployment)) return undefined
-  const can = `users without WebAssembly can call ${url}`
+  const can = `calls of users without WebAssembly to ${url} have a route`
   const cannot = `users without WebAssembly cannot call ${url}`
   const configured = handlerConfig?.routes ?? []
   const isOwn = url.origin === origin
@@ -25,14 +26,23 @@ export const fallbackRoute = async (
     .sort((a, b) => b.url.length - a.url.length)
   if (isOwn) {
     // The handler does not tell pages all of its prefixes.
-    const reply = await requests.send(exact ? url.href : `${url}strongroom-doctor`, {
-      headers: script(origin),
-    })
+    const { 'X-Strongroom': mark, ...unmarked } = script(origin)
+    const ask = (headers: Record<string, string>) =>
+      requests.send(exact ? url.href : `${url}strongroom-doctor`, { headers })
+    const fix = `let the server pass calls of ${url.pathname} with the header X-Strongroom to a route of the handler, and all others to the API`
+    const reply = await ask({ ...unmarked, 'X-Strongroom': mark })
     if (reply.header('x-strongroom') === undefined)
       return fault(
         cannot,
         `${seenOf(reply)} for ${url.pathname} with X-Strongroom, and not from the handler`,
-        `let the server pass calls of ${url.pathname} with the header X-Strongroom to a route of the handler, and all others to the API`,
+        fix,
+      )
+    const other = await ask(unmarked)
+    if (other.header('x-strongroom') !== undefined)
+      return fault(`users with a vault cannot call ${url}`, seenError(other), fix)
+    if (webSocket)
+      return unseen(
+        `${can}, but a socket at ${url} has no header X-Strongroom, so it reaches either the API or the handler: give it an address of another origin`,
       )
   } else if (!covering)
     return fault(

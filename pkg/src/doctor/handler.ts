@@ -48,7 +48,7 @@ export const checkHandler = async (whole: Deployment): Promise<boolean> => {
   const provider = (whole.provider = await checkLogin(deployment, base, refusal.result !== 'fault'))
   await checkLengths(deployment, base)
   report.add('handler.bind', await binding(deployment, base))
-  await checkRoutes(deployment, routes)
+  await checkRoutes(deployment, routes, config?.apis)
   // With page.opener, this keeps script from reading the response to a login that an attacker began.
   report.add('handler.frames', frames(deployment, [origin, ...provider]))
   return true
@@ -202,8 +202,14 @@ export const routesOf = (routes: unknown): { prefix: string; url: string }[] =>
 const checkRoutes = async (
   { report, requests, origin, handlerConfig }: Deployment,
   known: { prefix: string }[],
+  apis: { url: string }[] = [],
 ) => {
   const prefixes = new Set([...known, ...(handlerConfig?.routes ?? [])].map(({ prefix }) => prefix))
+  // Another line judges an API at the same path, to which calls of the vault go.
+  for (const { url } of apis) {
+    const address = new URL(url, origin)
+    if (address.origin === origin) prefixes.delete(address.pathname)
+  }
   if (!prefixes.size)
     report.unused('handler.routes', "without the handler's configuration (--config FILE), no route is known")
   for (const prefix of prefixes) {

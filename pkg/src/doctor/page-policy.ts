@@ -139,7 +139,8 @@ const trustedTypes = ({ policies, needsWorker, scripts, correction }: Judged): V
 /** Judges whether the page may call the token handler if it cannot use the vault. */
 const fallback = (of: Judged): Verdict | undefined => {
   const { policies, wanted, origin, correction } = of
-  if (!fallbackOf(of)) return undefined
+  // Another line says that no handler responds.
+  if (!fallbackOf(of) || !of.routes) return undefined
   const name = 'connect-src'
   const needed = wanted.get(name)
   if (!needed) return unseen('no policy can name the paths of the handler and its routes')

@@ -284,7 +284,7 @@ codes! {
     /// with the number of further cases; tokens that the provider did not sign are counted apart.
     LogoutTokenInvalid = "logout_token_invalid", "Compare issuer and client.id with the provider's; a forged token has no effect.";
     /// The token handler did not respond, or the response is not from a token handler.
-    HandlerUnreachable = "handler_unreachable", "Check the path that was passed to connect(), and the handler's log.";
+    HandlerUnreachable = "handler_unreachable", "Check the path that was passed to connect() or createAuth(), the page's connect-src, and the handler's log.";
     /// The app's own page was served for an address of the token handler, such as `/auth/login`: by a service worker of
     /// the app, or by a server that sends the app's page for every address
     /// ([edge-page.md](edge-page.md#the-apps-page-in-place-of-the-handler)).

@@ -29,7 +29,7 @@ async function useHandler(app, session, query) {
 export const fallback = [
   {
     name: 'fallback',
-    serve: serveFallback,
+    serve: () => serveFallback({ provider: { accessTokenSeconds: 5, refreshTokenAlways: true } }),
     capabilities: [
       {
         name: 'without WebAssembly (off in Firefox, removed by the page elsewhere): the token handler is used',

@@ -5,6 +5,7 @@
 import { showUrl } from '../address.js'
 import type { ConnectOptions, DefaultClaims, LoginOptions, Strongroom, StrongroomErrorLike } from '../api.js'
 import { watchUser } from '../activity.js'
+import { HANDLER_HEADER, USER } from '../../../glue/constants.js'
 import type { Auth, AuthOptions, AuthSource, AuthState, WorkerSource } from './auth.js'
 import { type AuthEvent, nextState } from './auth-state.js'
 import { createWorker } from './create-worker.js'
@@ -51,23 +52,11 @@ const reject = (error: unknown) => rejectTyped(error, PLATFORM)
 /** Loads the guard, which most pages do not need. */
 const loadGuard = () => load(() => import('../guards/guard.js'), 'signIn').catch(reject)
 
-/** The key in localStorage of the note that this browser has used the fallback, followed by the fallback's path. */
+/**
+ * The key, followed by the fallback's path, of a note in localStorage: this browser has used the fallback (1), or has had a
+ * vault since, and the fallback has not responded to the logout yet (2).
+ */
 const NOTE = 'strongroom.fallback '
-
-/** Notes that this browser uses the fallback. In a browser that now has a vault, ends the session at the fallback instead. */
-const noteFallback = async (fallback: string, isUsed: boolean) => {
-  try {
-    const note = NOTE + fallback
-    if (isUsed) localStorage[note] = 1
-    else if (localStorage[note]) {
-      const handler = await connect(fallback)
-      await handler.logout().finally(handler.close)
-      delete localStorage[note]
-    }
-  } catch {
-    // The next page tries again. Without localStorage, the handler's own limits end the session.
-  }
-}
 
 /** Returns the client's part of the state. */
 const view = ({ session, elsewhere, recordEnd }: LazyClient) => ({
@@ -89,11 +78,15 @@ export const createAuth = <Claims = DefaultClaims>(
   source: AuthSource,
   { onReturn = showUrl, ...options }: AuthOptions = {},
 ): Auth<Claims> => {
-  const { account } = source as WorkerSource
+  const { account, fallback, frame, wasm } = source as { frame?: string } & WorkerSource
+  // Decided at once, and never after an error or a timeout: a user could then get a session in each of two places.
+  const isFallback = !frame && !!fallback && !globalThis.WebAssembly
+  const handler = isFallback ? fallback : typeof source === 'string' ? source : undefined
+  const via = handler === undefined ? 'vault' : 'handler'
+  const note = NOTE + fallback
   const events = new EventTarget()
   let state: AuthState<any> = INITIAL_STATE
   let client: LazyClient | undefined
-  let via: AuthState['via'] = null
   /** Resolves when the vault has responded and `handleCallback()` was called. */
   let opened: Promise<LazyClient> | undefined
   /** Resolves when the callback is finished. */
@@ -138,19 +131,45 @@ export const createAuth = <Claims = DefaultClaims>(
     if (performance.now() >= retryAt && !isClosed) beginAgain()
   }
 
+  const noteFallback = () => {
+    try {
+      if (isFallback) localStorage[note] = 1
+    } catch {
+      // Without localStorage, the handler's own limits end its session.
+    }
+  }
+  /** Ends a session at the fallback, which may have begun in an earlier page, or by a link of another site. */
+  const endFallback = async () => {
+    if (isFallback || !fallback) return
+    const { ok } = await fetch(`${fallback.replace(/\/$/, '')}/logout`, {
+      method: 'POST',
+      headers: { [HANDLER_HEADER]: USER },
+      // Also if the page is left.
+      keepalive: true,
+    })
+    if (ok) delete localStorage[note]
+  }
+  /** Ends both sessions of a browser that has a vault again. The user of the older one must not come back. */
+  const leaveFallback = async (vault: LazyClient) => {
+    try {
+      if (!localStorage[note]) return
+      if (localStorage[note] == 1) await vault.logout()
+      localStorage[note] = 2
+      endFallback().catch(() => {})
+    } catch {
+      // The next page tries again.
+    }
+  }
+
   const create = async () => {
-    const { frame, wasm, fallback } = source as { frame?: string } & WorkerSource
-    // Decided before a worker starts: after an error or a timeout, a user could get a session in each of two places.
-    const isFallback = !frame && !!fallback && !globalThis.WebAssembly
-    const handler = isFallback ? fallback : typeof source === 'string' ? source : undefined
-    via = handler === undefined ? 'vault' : 'handler'
-    if (fallback) noteFallback(fallback, isFallback)
+    noteFallback()
     if (wasm && !isFallback) prefetch(wasm)
     // The handler has its own session, whichever account the page names, and needs no login to find it.
     const given: ConnectOptions = isFallback ? { ...options, resume: 'none' } : { account, ...options }
     const next = (await (frame
       ? connectFrame(frame, given)
       : connect(handler ?? (() => createWorker(source as WorkerSource)), given))) as LazyClient
+    if (fallback && !isFallback) await leaveFallback(next)
     next.on('change', () => on(view(next)))
     next.on('expiring', ({ at }) => on({ expiring: at }))
     next.on('failed', (error) => {
@@ -229,6 +248,7 @@ export const createAuth = <Claims = DefaultClaims>(
     webSocket: (url, protocols) => live('webSocket', url, protocols),
     login(login?: LoginOptions) {
       if (state.error) on({ error: null })
+      noteFallback()
       // Calls `login()` in the task of the click, so that the browser lets the popup open. Before the connection, calls
       // it in the turn in which the callback begins, so that the login waits for the callback.
       const attempt = (
@@ -242,7 +262,10 @@ export const createAuth = <Claims = DefaultClaims>(
     },
     media: mediaMethods(relay, account).media,
     download: async (path, download) => (await start()).download(path, download),
-    logout: async (logout) => (await start()).logout(logout),
+    async logout(logout) {
+      endFallback().catch(() => {})
+      return (await start()).logout(logout)
+    },
     async requireSession(login) {
       // Loads the file while the vault starts. If loading fails, the second import below reports the failure.
       if (!state.session) loadGuard().catch(() => {})
