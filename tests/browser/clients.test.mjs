@@ -1,36 +1,12 @@
 // The HTTP clients of docs/clients.md work with `auth.fetch`, and the vault's errors reach the app.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
 import { giveConsent, startApp } from '../support/app.mjs'
+import { bundleForPage } from '../support/bundle.mjs'
 
 const time = { timeout: 60_000 }
 const CLIENTS = ['axios', 'ky', 'ofetch', 'openapi-fetch']
 const CONTROL = 'ky without the option'
-
-/**
- * Bundles the clients. The package `strongroom` stays a file of the site, so that the page has only one copy of the
- * package.
- */
-async function bundle() {
-  const strongroom = {
-    name: 'strongroom',
-    setup: ({ onResolve }) =>
-      onResolve({ filter: /^strongroom$/ }, () => ({ path: '/strongroom/index.js', external: true })),
-  }
-  const result = await build({
-    entryPoints: [fileURLToPath(new URL('clients/clients.js', import.meta.url))],
-    bundle: true,
-    format: 'esm',
-    target: 'es2022',
-    platform: 'browser',
-    write: false,
-    logLevel: 'error',
-    plugins: [strongroom],
-  })
-  return result.outputFiles[0].text
-}
 
 const PAGE = `
 import '/tools.js'
@@ -45,7 +21,7 @@ let app, signedIn, signedOut, url
 before(async () => {
   app = await startApp()
   url = String(app.api.url).replace(/\/$/, '')
-  app.site.files['/clients.js'] = await bundle()
+  app.site.files['/clients.js'] = await bundleForPage(new URL('clients/clients.js', import.meta.url))
   app.site.files['/page.js'] = PAGE
   const connected = (page) => page.waitForFunction(() => globalThis.auth?.state.status === 'connected')
   signedIn = await app.open()
