@@ -77,6 +77,7 @@ const FOLDERS = [
   'tests/edge/frameworks/',
   'tests/edge/node24/',
   'tests/edge/workers/',
+  'tests/mcp/',
   ...(await lockedFolders('tests/packaging/apps/')),
   ...(await lockedFolders('tests/recipes/')),
   ...(await lockedFolders('tests/servers/')),

@@ -1,5 +1,5 @@
 //! The project's commands: `cargo xtask build | demo | test | simulate | explore | fuzz | miri | supply | bench | field |
-//! soak | measure | options | examples | recipes | servers | conformance | reference | docs | release | size`.
+//! soak | measure | options | examples | recipes | servers | conformance | mcp | reference | docs | release | size`.
 //!
 //! On first use, most commands install the tools that they need. A command skips steps whose inputs have not changed.
 //! If a tool is missing and cannot be installed, the error says how to install it.
@@ -210,6 +210,13 @@ enum Command {
         /// write nothing. Default: all.
         names: Vec<String>,
     },
+    /// Run the scenarios about authorization of MCP's conformance suite (alpha) that count for the revision 2026-07-28: the
+    /// vault in Chromium, the token handler on Node. Prints a table. Fails if a result is not the expected one. Needs the
+    /// npm registry.
+    Mcp {
+        /// Run only the scenarios whose names contain one of these strings. Default: all.
+        names: Vec<String>,
+    },
     /// Write the reference of each of the package's entries into target/reference, one page each. Fails if a page lacks
     /// an export, or if a link leads nowhere.
     Reference,
@@ -314,7 +321,13 @@ fn run(command: &Command) -> Result<()> {
         Command::Examples { names, check, lock } => examples(names, *check, *lock),
         Command::Recipes { names, lock } => with_lockfiles("tests/recipes/run.mjs", names, *lock),
         Command::Servers { names, lock } => with_lockfiles("tests/servers/run.mjs", names, *lock),
-        Command::Conformance { url, names } => conformance(url, names),
+        Command::Conformance { url, names } => {
+            let run = process::node(&["tests/conformance/run.mjs", url]);
+            run_in_chromium(run.args(names))
+        }
+        Command::Mcp { names } => {
+            run_in_chromium(process::node(&["tests/mcp/run.mjs"]).args(names))
+        }
         Command::Reference => docs::reference(),
         Command::Docs { serve, origin } => {
             docs::build(origin.as_deref())?;
@@ -392,16 +405,14 @@ fn with_lockfiles(script: &str, names: &[String], lock: bool) -> Result<()> {
     if lock {
         return script.args(["--lock"]).run();
     }
+    run_in_chromium(script)
+}
+
+/// Builds the package, and runs a script that drives a Chromium.
+fn run_in_chromium(script: process::Process) -> Result<()> {
     let script = browser::with_chromium(script)?;
     package::build()?;
     script.run()
-}
-
-fn conformance(url: &str, names: &[String]) -> Result<()> {
-    let run = process::node(&["tests/conformance/run.mjs", url]).args(names);
-    let run = browser::with_chromium(run)?;
-    package::build()?;
-    run.run()
 }
 
 /// Runs the tests that compare their counts with documents, or write them with `write`. Prints the tables.
