@@ -140,7 +140,7 @@ for (const [name, change, seen, fix] of [
     'let the server pass calls of /own/ with the header X-Strongroom to a route of the handler, and all others to the API',
   ],
   [
-    'an API of the app of which the handler gets all calls',
+    'an API of the app whose calls all reach the handler',
     () => ({ apis: OWN, routes: [route({ prefix: '/own/', url: undefined })], api: null }),
     /^403 cross_site_request: /,
     'let the server pass calls of /own/ with the header X-Strongroom to a route of the handler, and all others to the API',
