@@ -39,7 +39,8 @@ const WORDS = {
   'docs/edge-sessions.md#a-page-your-devices': 'device list',
   'docs/fallback.md':
     'Lockdown Mode, no WebAssembly, wasm disabled, jitless, DisableJit, JIT off, unsupported browser',
-  'docs/mcp.md': 'Model Context Protocol, modelcontextprotocol, AI agent, LLM tools, StreamableHTTPClientTransport',
+  'docs/mcp.md':
+    'Model Context Protocol, modelcontextprotocol, AI agent, LLM tools, StreamableHTTPClientTransport',
   'docs/accounts.md':
     'multiple accounts, account switcher, switch account, switch organization, org_id, add account, several users, multi-user',
   'docs/edge-tenants.md':
