@@ -291,7 +291,9 @@ impl RequestContext {
             ),
             Unreadable::NotGenuine => (
                 Seldom::NotGenuine,
-                msg!("a session's cookie was not sealed by this handler"),
+                msg!(
+                    "a session's cookie was not sealed by this handler, or not for this issuer, client, identity and resource"
+                ),
             ),
         };
         self.task.fault_seldom(fault, message);

@@ -473,6 +473,14 @@ mod tests {
                 r#"{"authorizationParams": {"prompt": "consent"}}"#,
                 "`authorizationParams.prompt`: write consent: 'always', or pass it to login({ prompt })",
             ),
+            (
+                r#"{"resource": "urn:a", "authorizationParams": {"resource": "urn:b"}}"#,
+                "`authorizationParams.resource`",
+            ),
+            (
+                r#"{"resource": "urn:a", "loginParams": ["resource"]}"#,
+                "`loginParams`",
+            ),
             (r#"{"authorizationParams": {"a": 1}}"#, "object of strings"),
             (r#"{"clockTolerance": -1}"#, "from 0 to 600"),
             (r#"{"requestTimeout": 0}"#, "from 1 to 120"),

@@ -1,17 +1,22 @@
-/** A preload for the suite: lets pages of any origin call its servers, which send no CORS headers. */
+/**
+ * A preload for the suite: lets pages of any origin call its servers, which send no CORS headers. The headers are those of
+ * docs/mcp.md.
+ */
+import { readFileSync } from 'node:fs'
 import { Server } from 'node:http'
+
+const page = readFileSync(new URL('../../docs/mcp.md', import.meta.url), 'utf8')
+const headers = [...page.matchAll(/^(Access-Control-(?!Allow-Origin)[\w-]+): (.*)$/gm)].map(
+  ([, ...one]) => one,
+)
 
 const { emit } = Server.prototype
 
 const allow = (request, response) => {
   response.setHeader('Access-Control-Allow-Origin', request.headers.origin ?? '*')
-  response.setHeader('Access-Control-Expose-Headers', 'WWW-Authenticate, Mcp-Session-Id')
+  for (const [name, value] of headers) response.setHeader(name, value)
   if (request.method !== 'OPTIONS') return false
-  response.writeHead(204, {
-    'Access-Control-Allow-Methods': 'GET, POST, DELETE',
-    'Access-Control-Allow-Headers': request.headers['access-control-request-headers'] ?? '',
-  })
-  response.end()
+  response.writeHead(204).end()
   return true
 }
 

@@ -153,8 +153,10 @@ export interface TokenHandlerConfig {
   /** More parameters for the authorization request. */
   authorizationParams?: Record<string, string>
   /**
-   * The API that access tokens are for (RFC 8707), an absolute URI without a fragment. Each login and each refresh names it.
-   * Changing this option requires users to sign in again. Default: the provider decides.
+   * The API that access tokens are for (RFC 8707), an absolute URI without a fragment. Each login and each refresh names it,
+   * and the upstreams of all routes get these tokens. After a change of this option, users sign in again. Their old sessions
+   * are not revoked, and continue if it is changed back. With `userInfo`, providers may refuse such a token. Default: the
+   * provider decides.
    */
   resource?: string
   /** Names of parameters that pages may add to a login's URL. Default: none. */

@@ -12,12 +12,12 @@ const responseOf = ({ search, hash }: URL) => new URLSearchParams(search + hash.
 export const stateOf = (url: URL): string | null => responseOf(url).get('state')
 
 /**
- * Returns the hash of issuer, client and account in the URL's `state`, and the account unless it is the first one. The `state` of
+ * Returns the hash of issuer, client, resource and account in the URL's `state`, and the account unless it is the first one. The `state` of
  * a vault has random characters, the hash, the account and marks.
  */
 const partsOf = (url: URL) => /\.(\d+)(?:\.(\d))?(\.[pf])*$/.exec(stateOf(url) ?? '') ?? []
 
-/** Returns the hash of issuer, client and account in the URL's `state`, if it is one of a vault. */
+/** Returns the hash of issuer, client, resource and account in the URL's `state`, if it is one of a vault. */
 export const appOf = (url: URL): string | undefined => partsOf(url)[1]
 
 /** Returns the account in the URL's `state`. */
@@ -27,7 +27,7 @@ export const accountOf = (url: URL): number => +(partsOf(url)[2] ?? 0)
  * Returns true if this URL is the response to an authorization request of this app. The vault writes the app's hash into
  * each `state`. Any other `code`, `error` and `state` is the app's own.
  *
- * @param app The hash of issuer, client and account that the vault sends. Default: that of any vault.
+ * @param app The hash of issuer, client, resource and account that the vault sends. Default: that of any vault.
  */
 export const isResponse = (url: URL, app: number | string | undefined = appOf(url)): boolean => {
   const response = responseOf(url)

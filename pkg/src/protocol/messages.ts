@@ -153,7 +153,7 @@ export type VaultMessage =
   | {
       t: 'ready'
       version: number
-      /** A hash of issuer, client and account, by which a page names the app's records. */
+      /** A hash of issuer, client, resource and account, by which a page names the app's records. */
       app: number
       /** The number of the account, if the app has several. */
       account?: number

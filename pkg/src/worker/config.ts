@@ -93,8 +93,9 @@ export interface VaultConfig {
    * refresh of these tokens names it. A rule with `resource`, `audience` or `scope` names only its own values. A rule with
    * this `resource` alone uses the login's tokens.
    *
-   * A session belongs to its resource: after a change of this option, users sign in again. Vaults of one origin that differ
-   * in it have a session each. Default: the provider decides.
+   * A session belongs to its resource: after a change of this option, users sign in again. A stored session is not revoked,
+   * and continues if the option is changed back. Vaults of one origin that differ in it have a session each. With `userInfo`,
+   * providers may refuse such a token. Default: the provider decides.
    */
   resource?: string
   /**
@@ -259,7 +260,7 @@ export interface ApiRule {
    * The API's identifier (RFC 8707), an absolute URI. A rule with `resource`, `audience` or `scope` gets its own access
    * tokens for exactly these values. The vault requests them with the session's refresh token when a call first needs
    * one. Rules with the same values share a token. Each login names the `resource` of all rules. A rule without these
-   * three options uses the login's access token. Needs a refresh token.
+   * three options, or with the `resource` of the login alone, uses the login's access token. The others need a refresh token.
    */
   resource?: string
   /**

@@ -163,7 +163,7 @@ codes! {
     MetadataOutdated = "metadata_outdated", "Run npx strongroom metadata --out FILE, and deploy the result: until then, the worker's headers block hosts that are new.";
     /// The token endpoint, or the endpoint for pushed or device authorization requests, refused this client or its
     /// request. Over a token handler the client authenticates by `client.auth`.
-    ClientRejected = "client_rejected", "Compare clientId, scope and the client's registration at the provider. If it concerns one API only, sign in again: the session may be older than that scope or resource.";
+    ClientRejected = "client_rejected", "Compare clientId, scope, resource and the client's registration at the provider. If it concerns one API only, sign in again: the session may be older than that scope or resource.";
     /// The token endpoint refused the authorization code, or the device code of a login on another device
     /// (`invalid_grant`).
     CodeRejected = "code_rejected", "Call login() again.";

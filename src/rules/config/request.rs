@@ -93,13 +93,18 @@ pub(super) fn is_protocol_param(name: &str) -> bool {
     strings::contains_word(PROTOCOL_PARAMS, name)
 }
 
+/// Returns true if neither the configuration nor a page may add this parameter.
+fn is_set_by_flow(options: &Options<'_>, name: &str) -> bool {
+    is_protocol_param(name) || (name == "resource" && options.object.get(name).is_some())
+}
+
 /// Returns the additional parameters of each authorization request, encoded.
 pub(super) fn authorization_params(options: &Options<'_>) -> String {
     const WHY: &str = msg!("it must be an object of strings such as { audience: '…' }");
     let params = options.nested("authorizationParams", "authorizationParams.", WHY);
     let mut form = Form::new();
     for (name, _) in params.object.iter() {
-        if is_protocol_param(name) {
+        if is_set_by_flow(options, name) {
             let why = if name == "prompt" {
                 msg!("write consent: 'always', or pass it to login({ prompt })")
             } else {
@@ -123,7 +128,7 @@ pub(super) fn login_params(options: &Options<'_>) -> Vec<String> {
     let fixed = options.object.get("authorizationParams");
     let fixed = fixed.and_then(Value::as_object);
     for name in &names {
-        if is_protocol_param(name) {
+        if is_set_by_flow(options, name) {
             let why = msg!("the flow sets one of these itself, or login() has an option for it");
             options.refuse(OPTION, why);
         }

@@ -33,7 +33,7 @@ const keyOf = (app: number) => `${ATTEMPT} ${app}`
 /**
  * Records an attempt. Returns false if no attempt is allowed.
  *
- * @param app The hash of issuer, client and account that the vault sends.
+ * @param app The hash of issuer, client, resource and account that the vault sends.
  */
 export const beginAttempt = (app: number): boolean => {
   const now = Date.now()

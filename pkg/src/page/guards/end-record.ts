@@ -14,7 +14,7 @@ const END = 'strongroom.end'
  * The record consists of a reason and a time. While a session lasts, the reason is empty, and the time is the latest
  * `startedAt` that a page has shown. After an end, the reason is that of the end, and so is the time if `now` is passed.
  *
- * @param app The hash of issuer, client and account that the vault sends, or the path of a token handler.
+ * @param app The hash of issuer, client, resource and account that the vault sends, or the path of a token handler.
  * @param now The time, if `startedAt` is also by the clock of this device. With a token handler it is by a server's clock,
  *   and times of two clocks are not compared.
  */

@@ -54,7 +54,7 @@ const track = (own: Callbacks, result: Result, here?: string): Result => {
  * site begins a login there, resolves with its target, and with `login` if a login should begin. Otherwise resolves with
  * `null`.
  *
- * @param app The hash of issuer, client and account that the vault sends.
+ * @param app The hash of issuer, client, resource and account that the vault sends.
  */
 export const handleCallback = (
   connection: Connection,

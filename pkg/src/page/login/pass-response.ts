@@ -10,7 +10,7 @@ export type LoginOutcome = (
   | Pick<Extract<VaultMessage, { t: 'settled' }>, 't' | 'returnTo' | 'kept' | 'again'>
   | { t: 'error'; code: string; message: string; returnTo?: string }
 ) & {
-  /** The hash of issuer, client and account, if the vault has sent it. */
+  /** The hash of issuer, client, resource and account, if the vault has sent it. */
   app?: number
 }
 
