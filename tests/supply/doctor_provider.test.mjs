@@ -313,6 +313,20 @@ const BROKEN = [
   ],
   [
     'client',
+    (s) => Object.assign(s.response, { error: 'invalid_scope' }),
+    /^error=invalid_scope/,
+    /^in `scope`, only the scopes/,
+    { identity: 'none', scope: 'read' },
+  ],
+  [
+    'client',
+    (s) => Object.assign(s.response, { error: 'invalid_target' }),
+    /^error=invalid_target/,
+    /^write `resource` .* it is urn:a$/,
+    { resource: 'urn:a' },
+  ],
+  [
+    'client',
     (s) => (s.response.error = 'unauthorized_client'),
     /^error=unauthorized_client$/,
     /authorization code flow/,

@@ -209,7 +209,7 @@ const checkCors = (
     ...(config!.dpop && reply.header('dpop-nonce') !== undefined ? ['DPoP-Nonce'] : []),
   ]
   if (!needed.length) {
-    report.unused(`${id}.exposed`, 'the vault needs no header that the API would have to expose')
+    report.unused(`${id}.exposed`, 'the vault itself needs no header that the API would have to expose')
     return
   }
   const exposed = listOf(reply, EXPOSED)

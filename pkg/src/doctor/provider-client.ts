@@ -156,8 +156,13 @@ export const codeIn = (body: Record<string, unknown> | undefined): string => {
 
 /** Returns what to do about an error of the authorization endpoint. */
 const fixFor = (deployment: Deployment, error: string, description: string): string => {
+  const { resource, identity } = deployment.config ?? {}
   if (error === 'invalid_scope')
-    return `${option(deployment, 'scope', 'openid')} and the scopes that the provider allows for this client`
+    return identity
+      ? `in \`scope\`, only the scopes that the provider allows for this client`
+      : `${option(deployment, 'scope', 'openid')} and the scopes that the provider allows for this client`
+  if (error === 'invalid_target' && resource !== undefined)
+    return `write \`resource\` exactly as the provider has registered it: it is ${resource}`
   if (/\bpushed\b/i.test(description)) {
     return deployment.config?.par === false
       ? 'remove `par` from the configuration: the provider requires pushed requests of this client'

@@ -94,7 +94,7 @@ codes! {
     /// its own. Or its response to a pushed request or to a device authorization request was malformed. Or the
     /// provider requires pushed requests and did not accept one. In the token handler's log also: more than 20 logins have
     /// begun in ten minutes or longer, and none has come back from the provider.
-    LoginFailed = "login_failed", "If the message has an error code of the provider, look it up; most often the scope or the redirect URI is not registered for this client.";
+    LoginFailed = "login_failed", "If the message has an error code of the provider, look it up; most often the scope, the resource or the redirect URI is not registered for this client.";
     /// The page canceled the login, or another login replaced it. Or the user closed the popup, returned from the
     /// provider by the browser's back button, or logged out while the login was in flight.
     LoginCanceled = "login_canceled", "Offer to sign in again.";

@@ -70,7 +70,7 @@ const BY_KEY: Record<string, string> = {
     return `strongroom: the server sends a page of the app at ${location.pathname}, although callbackPage: true says that the callback page is there. Often a fallback to index.html does this. Any script of this page can read the code of a login. Let the server send the callback page, which calls finishLogin(): docs/callback-page.md`
   },
   [NO_RESPONSE]:
-    "no response could be read: the API cannot be reached, or its CORS headers do not allow this origin and the Authorization header, or connect-src in the policy of the worker's file does not list ",
+    "no response could be read: the API cannot be reached, or its CORS headers do not allow this origin and the request's headers with Authorization, or connect-src in the policy of the worker's file does not list ",
   [NO_WORKER]:
     " is not a worker: pass the worker itself, or a function that makes it, such as () => new SharedWorker(new URL('./auth.worker.js', import.meta.url), { type: 'module' })",
   [NO_OPTION]: '() has no option ',
