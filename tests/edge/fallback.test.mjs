@@ -43,7 +43,7 @@ const user = (page) => page.evaluate(() => [auth.state.via, auth.state.session?.
 
 /** Waits until a user is signed in. */
 async function signedIn(page, via) {
-  await page.waitForFunction(() => globalThis.auth?.state.session)
+  await page.waitForFunction(() => globalThis.auth?.state.session && auth.state.via)
   assert.deepEqual(await user(page), [via, 'alice'])
 }
 
@@ -151,9 +151,12 @@ test('user of an earlier vault does not come back after the handler', time, asyn
   const other = await open(['WebAssembly'], { context })
   await signIn(other, 'handler')
   await other.close()
-  // The vault's session ends once, whether the handler responds or not.
+  // The vault's session ends once, whether handler and provider respond or not.
   app.isHandlerDown = true
+  let resolve
+  app.provider.faults.add('revocation', { hold: new Promise((done) => (resolve = done)) })
   const next = await open([], { context })
+  resolve()
   assert.deepEqual(await user(next), ['vault', null])
   await signIn(next, 'vault')
   await next.reload()
@@ -182,17 +185,55 @@ test('logout of the vault ends a session that another site began at the handler'
   await context.close()
 })
 
-test('login at the handler that returns to a vault is signed out', time, async () => {
+test('older tab learns of the logout at the handler', time, async () => {
+  const old = await open(['WebAssembly'])
+  await signIn(old, 'handler')
+  await old.goto(`${app.site.origin}/orders?WebAssembly`)
+  await booted(old)
+  const next = await open([], { context: old.context() })
+  await old.waitForFunction(() => !auth.state.session)
+  assert.equal(await old.evaluate(() => auth.state.endReason), 'logged_out')
+  await next.context().close()
+})
+
+test('response that is not from the handler does not count as its logout', time, async () => {
   const page = await open(['WebAssembly'])
   const context = page.context()
-  const other = await open([], { context })
-  await until(() => other.evaluate(() => !Object.keys(localStorage).some((key) => key.includes('fallback'))))
+  await signIn(page, 'handler')
+  await page.close()
+  const handler = app.site.below['/auth/']
+  const responded = new Promise((resolve) => {
+    app.site.below['/auth/'] = (_, response) => response.end('<!doctype html>', resolve)
+  })
+  const next = await open([], { context })
+  await responded
+  app.site.below['/auth/'] = handler
+  await next.reload()
+  await until(async () => (await calledWithCookie(next)) === 'login_required')
+  await context.close()
+})
+
+test('login at the handler that returns to a vault is signed out', time, async () => {
+  const page = await open(['WebAssembly'])
   await page.evaluate(() => void auth.login({ returnTo: '/orders' }).catch(() => {}))
   await giveConsent(page)
   await page.waitForURL('**/orders')
   await booted(page)
   assert.equal(await page.evaluate(() => auth.state.via), 'vault')
   await until(async () => (await calledWithCookie(page)) === 'login_required')
+  await page.context().close()
+})
+
+test('resume does not begin a session that ends at once', time, async () => {
+  const page = await open(['WebAssembly'])
+  const context = page.context()
+  await signIn(page, 'handler')
+  await page.close()
+  app.setPage('', { resume: 'redirect' })
+  const next = await open([], { context })
+  assert.deepEqual(await user(next), ['vault', null])
+  assert.equal(await next.evaluate(() => auth.state.endReason), null)
+  app.setPage()
   await context.close()
 })
 

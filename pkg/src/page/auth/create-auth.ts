@@ -105,6 +105,7 @@ export const createAuth = <Claims = DefaultClaims>(
   const on = (event: AuthEvent) => {
     if (isClosed) return
     state = nextState(state, event)
+    if (isFallback && state.session) noted(1)
     events.dispatchEvent(new Event('change'))
   }
   /** Prints an error, because an app may look neither at the state nor at the promises of its calls. */
@@ -131,51 +132,59 @@ export const createAuth = <Claims = DefaultClaims>(
     if (performance.now() >= retryAt && !isClosed) beginAgain()
   }
 
-  const noteFallback = () => {
+  /** Writes the note, or returns it. Without localStorage, the handler's own limits end its session. */
+  const noted = (value?: 1 | 2): unknown => {
     try {
-      if (isFallback) localStorage[note] = 1
+      return value ? (localStorage[note] = value) : localStorage[note]
     } catch {
-      // Without localStorage, the handler's own limits end its session.
+      return
     }
   }
   /** Ends a session at the fallback, which may have begun in an earlier page, or by a link of another site. */
   const endFallback = async () => {
     if (isFallback || !fallback) return
-    const { ok } = await fetch(`${fallback.replace(/\/$/, '')}/logout`, {
+    noted(2)
+    const path = fallback.replace(/\/$/, '')
+    const response = await fetch(`${path}/logout`, {
       method: 'POST',
       headers: { [HANDLER_HEADER]: USER },
       // Also if the page is left.
       keepalive: true,
     })
-    if (ok) delete localStorage[note]
+    // Anything else than the handler's response may be a page of the server, or of a service worker.
+    if (!('revoked' in (await response.json()))) return
+    delete localStorage[note]
+    // Tells older tabs, whose guards would otherwise sign in again.
+    const channel = new BroadcastChannel(`strongroom ${path}`)
+    channel.postMessage({ startedAt: null, reason: 'logged_out' })
+    channel.close()
   }
   /** Ends both sessions of a browser that has a vault again. The user of the older one must not come back. */
   const leaveFallback = async (vault: LazyClient) => {
-    try {
-      if (!localStorage[note]) return
-      if (localStorage[note] == 1) await vault.logout()
-      localStorage[note] = 2
-      endFallback().catch(() => {})
-    } catch {
-      // The next page tries again.
-    }
+    const value = noted()
+    if (isFallback || !value) return
+    endFallback().catch(() => {})
+    if (value != 1 || !vault.session) return
+    vault.logout().catch(() => {})
+    // The revocation may take long.
+    await new Promise<void>((resolve) => vault.on('change', ({ session }) => session || resolve()))
   }
 
   const create = async () => {
-    noteFallback()
     if (wasm && !isFallback) prefetch(wasm)
     // The handler has its own session, whichever account the page names, and needs no login to find it.
-    const given: ConnectOptions = isFallback ? { ...options, resume: 'none' } : { account, ...options }
+    const given: ConnectOptions = isFallback ? { ...options } : { account, ...options }
+    if (isFallback || noted() == 1) given.resume = 'none'
     const next = (await (frame
       ? connectFrame(frame, given)
       : connect(handler ?? (() => createWorker(source as WorkerSource)), given))) as LazyClient
-    if (fallback && !isFallback) await leaveFallback(next)
     next.on('change', () => on(view(next)))
     next.on('expiring', ({ at }) => on({ expiring: at }))
     next.on('failed', (error) => {
       if (performance.now() >= nextRenewal) renew()
       else fail(error)
     })
+    await leaveFallback(next)
     return next
   }
 
@@ -248,7 +257,7 @@ export const createAuth = <Claims = DefaultClaims>(
     webSocket: (url, protocols) => live('webSocket', url, protocols),
     login(login?: LoginOptions) {
       if (state.error) on({ error: null })
-      noteFallback()
+      if (isFallback) noted(1)
       // Calls `login()` in the task of the click, so that the browser lets the popup open. Before the connection, calls
       // it in the turn in which the callback begins, so that the login waits for the callback.
       const attempt = (
