@@ -143,7 +143,7 @@ test('user who gets a vault is signed out of the handler, once', time, async () 
 })
 
 test('user of an earlier vault does not come back after the handler', time, async () => {
-  app.setConfig({ session: { persist: 'sealed' } })
+  app.setConfig({ session: { persist: 'sealed' }, requestTimeout: 120 })
   const page = await open()
   const context = page.context()
   await signIn(page, 'vault')
