@@ -227,7 +227,7 @@ codes! {
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker file is served with.";
     /// The browser runs no WebAssembly: Safari in Lockdown Mode, Firefox with the policy `DisableJit` or without
     /// `javascript.options.wasm`, or Chromium without JIT compilation ([fallback.md](fallback.md)).
-    WasmMissing = "wasm_missing", "The user can exclude this site from Lockdown Mode, or use another browser (on iPhone and iPad, another device), and an administrator can exempt the site from a policy; an app with a server can set fallback in createAuth() (docs/fallback.md).";
+    WasmMissing = "wasm_missing", "The user can exclude this site from Lockdown Mode, or use another browser (on iPhone and iPad, another device), and an administrator can exempt the site from a policy; an app with a server can set fallback in createAuth().";
     /// The [standalone worker](standalone.md) could not fetch `strongroom.json`; the message says why.
     ConfigUnavailable = "config_unavailable", "Serve strongroom.json beside the standalone worker as application/json, without a redirect; the worker's connect-src must allow 'self'.";
     /// The vault stopped because of an internal error, or its worker was terminated. The secrets in the vault's memory
