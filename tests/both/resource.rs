@@ -59,7 +59,7 @@ fn code_for_another_resource_is_not_exchanged() {
     let response = client.authorize(&url);
     client.reconfigure(&and(storage, OTHER));
     let Err(Failure { code, .. }) = client.arrive(&response) else {
-        panic!("the login goes on");
+        panic!("the login has not failed");
     };
     assert_eq!(code, "login_unknown");
     assert_eq!(client.count(Endpoint::Exchange), 0);

@@ -1,7 +1,7 @@
 // A browser without WebAssembly, in which no vault runs, uses the token handler of the app. Nothing else that a page lacks
 // leads to the handler (docs/fallback.md).
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, before, beforeEach, test } from 'node:test'
 import { booted, giveConsent } from '../support/app.mjs'
 import { launchBrowser, shareBrowser, together } from '../support/browser.mjs'
 import { serveFallback } from '../support/fallback.mjs'
@@ -30,6 +30,12 @@ after(async () => {
   await short?.close()
 })
 
+beforeEach(() => {
+  app.setPage()
+  app.setConfig({})
+  app.isHandlerDown = false
+})
+
 /** Opens a page of the app in a browser without these globals. */
 async function open(without = [], { browser = use.browser, context, site = app.site } = {}) {
   const page = await (context ?? (await browser.newContext())).newPage()
@@ -52,6 +58,14 @@ async function signIn(page, via) {
   await page.evaluate(() => void auth.login().catch(() => {}))
   await giveConsent(page)
   await signedIn(page, via)
+}
+
+/** Resolves with a browser context in which a user has signed in through the handler. */
+async function usedHandler(context) {
+  const page = await open(['WebAssembly'], { context })
+  await signIn(page, 'handler')
+  await page.close()
+  return page.context()
 }
 
 /** Calls the API by its own address. */
@@ -100,22 +114,18 @@ for (const name of LOCKDOWN.slice(1)) {
 }
 
 // claim: script-45
-test(
-  'vault that fails is not replaced by the handler, also if script removes WebAssembly',
-  time,
-  async () => {
-    const undo = app.site.override('/strongroom/strongroom_bg.wasm', { status: 404 })
-    const page = await open()
-    assert.equal(await page.evaluate(() => auth.state.error.code), 'wasm_failed')
-    await page.evaluate(() => {
-      delete globalThis.WebAssembly
-      return settle(auth.reconnect())
-    })
-    assert.deepEqual(app.handled, [])
-    undo()
-    await page.context().close()
-  },
-)
+test('vault that fails is not replaced, also if script removes WebAssembly', time, async () => {
+  const undo = app.site.override('/strongroom/strongroom_bg.wasm', { status: 404 })
+  const page = await open()
+  assert.equal(await page.evaluate(() => auth.state.error.code), 'wasm_failed')
+  await page.evaluate(() => {
+    delete globalThis.WebAssembly
+    return settle(auth.reconnect())
+  })
+  assert.deepEqual(app.handled, [])
+  undo()
+  await page.context().close()
+})
 
 /** Resolves with the handler's code, such as `login_required` without a session, or with the status of the API's response. */
 const calledWithCookie = (page) =>
@@ -148,9 +158,7 @@ test('user of an earlier vault does not come back after the handler', time, asyn
   const context = page.context()
   await signIn(page, 'vault')
   await page.close()
-  const other = await open(['WebAssembly'], { context })
-  await signIn(other, 'handler')
-  await other.close()
+  await usedHandler(context)
   // The vault's session ends once, whether handler and provider respond or not.
   app.isHandlerDown = true
   let resolve
@@ -166,7 +174,6 @@ test('user of an earlier vault does not come back after the handler', time, asyn
   await next.reload()
   await until(async () => (await calledWithCookie(next)) === 'login_required')
   await signedIn(next, 'vault')
-  app.setConfig({})
   await context.close()
 })
 
@@ -197,10 +204,7 @@ test('older tab learns of the logout at the handler', time, async () => {
 })
 
 test('response that is not from the handler does not count as its logout', time, async () => {
-  const page = await open(['WebAssembly'])
-  const context = page.context()
-  await signIn(page, 'handler')
-  await page.close()
+  const context = await usedHandler()
   const handler = app.site.below['/auth/']
   const responded = new Promise((resolve) => {
     app.site.below['/auth/'] = (_, response) => response.end('<!doctype html>', resolve)
@@ -225,15 +229,11 @@ test('login at the handler that returns to a vault is signed out', time, async (
 })
 
 test('resume does not begin a session that ends at once', time, async () => {
-  const page = await open(['WebAssembly'])
-  const context = page.context()
-  await signIn(page, 'handler')
-  await page.close()
+  const context = await usedHandler()
   app.setPage('', { resume: 'redirect' })
   const next = await open([], { context })
   assert.deepEqual(await user(next), ['vault', null])
   assert.equal(await next.evaluate(() => auth.state.endReason), null)
-  app.setPage()
   await context.close()
 })
 
@@ -241,7 +241,6 @@ test('resume and account are ignored', time, async () => {
   app.setPage('account: 1', { resume: 'redirect' })
   const page = await open(['WebAssembly'])
   assert.deepEqual(await user(page), ['handler', null])
-  app.setPage()
   await page.context().close()
 })
 

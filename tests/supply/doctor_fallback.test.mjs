@@ -233,7 +233,7 @@ test('page.opener: script must not read the response to a login at the handler',
 })
 
 test('handler.client: an unknown client is that of the handler, and not of the vault', async () => {
-  const { by } = await look({ handler: { client: { id: 'nobody', auth: { method: 'none' } } } })
+  const { by } = await look({ handler: { client: { id: 'unknown', auth: { method: 'none' } } } })
   assert.equal(by['handler.client'].result, 'fault')
   assert.match(by['handler.client'].fix, /or correct `client\.id`$/)
 })
@@ -247,7 +247,7 @@ test('handler.fallback: a handler that the command does not name may be a fallba
   assert.equal(by['worker.file'].result, 'ok')
 })
 
-test('without the worker’s path, a vault’s configuration means that there is a worker', async () => {
+test('without the worker’s path, a vault’s configuration announces a worker', async () => {
   const policy = { 'Content-Security-Policy': "script-src 'self'" }
   const { by } = await look({ page: policy })
   assert.equal(by['worker.file'].result, 'unseen')

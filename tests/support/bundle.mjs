@@ -11,18 +11,19 @@ const strongroom = {
 /**
  * Bundles a module for a page of `startApp()`, with the libraries that it imports.
  *
- * @param {URL} module
+ * @param {URL | import('esbuild').StdinOptions} module A file, or text in a folder.
+ * @param {import('esbuild').Plugin[]} [plugins]
  */
-export async function bundleForPage(module) {
+export async function bundleForPage(module, plugins = [strongroom]) {
   const result = await build({
-    entryPoints: [fileURLToPath(module)],
+    ...(module instanceof URL ? { entryPoints: [fileURLToPath(module)] } : { stdin: module }),
     bundle: true,
     format: 'esm',
     target: 'es2022',
     platform: 'browser',
     write: false,
     logLevel: 'error',
-    plugins: [strongroom],
+    plugins,
   })
   return result.outputFiles[0].text
 }

@@ -8,8 +8,8 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { FileStore } from '@tus/file-store'
 import { Server } from '@tus/server'
-import { build } from 'esbuild'
 import { readGuide } from '../recipes/guide.mjs'
+import { bundleForPage } from './bundle.mjs'
 
 /** The number of parts of an upload, and their length in bytes. */
 const PARTS = 6
@@ -81,21 +81,12 @@ async function bundle() {
       onLoad({ filter: /.*/, namespace: 'app' }, () => ({ contents: AUTH }))
     },
   }
-  const result = await build({
-    stdin: {
-      contents: pages(stack.slice(0, end)),
-      loader: 'ts',
-      resolveDir: fileURLToPath(new URL('.', import.meta.url)),
-    },
-    bundle: true,
-    format: 'esm',
-    target: 'es2022',
-    platform: 'browser',
-    write: false,
-    logLevel: 'error',
-    plugins: [ofApp],
-  })
-  return result.outputFiles[0].text
+  const module = {
+    contents: pages(stack.slice(0, end)),
+    loader: 'ts',
+    resolveDir: fileURLToPath(new URL('.', import.meta.url)),
+  }
+  return bundleForPage(module, [ofApp])
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The line about a rule of a vault whose users without WebAssembly call a token handler. */
 import type { ApiRule } from '../worker/config.js'
 import { type Deployment, fallbackOf, option } from './deployment.js'
-import { script } from './handler.js'
+import { script, unmarked } from './handler.js'
 import { seenError } from './handler-login.js'
 import { fault, ok, unseen, type Verdict } from './report.js'
 import { seenOf } from './requests.js'
@@ -10,9 +10,9 @@ import { seenOf } from './requests.js'
 export const fallbackRoute = async (
   deployment: Deployment,
   url: URL,
-  { exact, methods: needed = ['GET'], webSocket }: ApiRule,
+  rule: ApiRule,
 ): Promise<Verdict | undefined> => {
-  const { origin, requests, files, handlerConfig, routes } = deployment
+  const { origin, files, handlerConfig, routes } = deployment
   // Another line says that no handler responds.
   if (!routes || !fallbackOf(deployment)) return undefined
   const can = `calls of users without WebAssembly to ${url} have a route`
@@ -24,35 +24,18 @@ export const fallbackRoute = async (
   const [covering] = (isOwn ? configured.map(({ prefix }) => ({ prefix, url: prefix })) : routes)
     .filter((route) => address.startsWith(route.url))
     .sort((a, b) => b.url.length - a.url.length)
-  if (isOwn) {
-    // The handler does not tell pages all of its prefixes.
-    const { 'X-Strongroom': mark, ...unmarked } = script(origin)
-    const ask = (headers: Record<string, string>) =>
-      requests.send(exact ? url.href : `${url}strongroom-doctor`, { headers })
-    const fix = `let the server pass calls of ${url.pathname} with the header X-Strongroom to a route of the handler, and all others to the API`
-    const reply = await ask({ ...unmarked, 'X-Strongroom': mark })
-    if (reply.header('x-strongroom') === undefined)
-      return fault(
-        cannot,
-        `${seenOf(reply)} for ${url.pathname} with X-Strongroom, and not from the handler`,
-        fix,
-      )
-    const other = await ask(unmarked)
-    if (other.header('x-strongroom') !== undefined)
-      return fault(`users with a vault cannot call ${url}`, seenError(other), fix)
-    if (webSocket)
-      return unseen(
-        `${can}, but a socket at ${url} has no header X-Strongroom, so it reaches either the API or the handler: give it an address of another origin`,
-      )
-  } else if (!covering)
+  if (!isOwn && !covering)
     return fault(
       cannot,
       `the routes have ${routes.map((route) => `url: '${route.url}'`).join(', ') || 'no url'}`,
       `${option({ files }, 'url', new URL('.', url).href)} in the handler's route to this API`,
     )
+  const shared = isOwn ? await sharedAddress(deployment, url, rule, can, cannot) : undefined
+  if (shared) return shared
   const route = configured.find(({ prefix }) => prefix === covering?.prefix)
   if (!route) return ok(`${can}, if the route has the methods (a second --config FILE)`)
   // A vault's rule also allows HEAD by default, which few apps call, and a handler's route does not.
+  const { methods: needed = ['GET'], webSocket } = rule
   const { prefix, methods = ['GET'] } = route
   const missing = [...needed, ...(webSocket ? ['GET'] : [])].filter((one) => !methods.includes(one))
   return missing.length
@@ -62,4 +45,31 @@ export const fallbackRoute = async (
         `${option({ files }, 'methods', [...methods, ...missing])} in the route ${prefix}`,
       )
     : ok(can)
+}
+
+/** Judges an address of the app's own origin, at which the server must tell calls of the handler from those of a vault. */
+const sharedAddress = async (
+  { origin, requests }: Deployment,
+  url: URL,
+  { exact, webSocket }: ApiRule,
+  can: string,
+  cannot: string,
+): Promise<Verdict | undefined> => {
+  const ask = (headers: Record<string, string>) =>
+    requests.send(exact ? url.href : `${url}strongroom-doctor`, { headers })
+  const fix = `let the server pass calls of ${url.pathname} with the header X-Strongroom to a route of the handler, and all others to the API`
+  const ofHandler = await ask(script(origin))
+  if (ofHandler.header('x-strongroom') === undefined)
+    return fault(
+      cannot,
+      `${seenOf(ofHandler)} for ${url.pathname} with X-Strongroom, and not from the handler`,
+      fix,
+    )
+  const ofVault = await ask(unmarked(origin))
+  if (ofVault.header('x-strongroom') !== undefined)
+    return fault(`users with a vault cannot call ${url}`, seenError(ofVault), fix)
+  if (!webSocket) return undefined
+  return unseen(
+    `${can}, but a socket at ${url} has no header X-Strongroom, so it reaches either the API or the handler: give it an address of another origin`,
+  )
 }

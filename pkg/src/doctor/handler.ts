@@ -7,14 +7,16 @@ import { check, fault, ok, unseen, unused, type Verdict } from './report.js'
 import { ageOf, codeOf, jsonOf, type Reply, seenHeader, seenOf } from './requests.js'
 import { isSamePage } from './scripts.js'
 
-/** The headers of a request by script of the app's own pages. */
-export const script = (origin: string) => ({
-  'X-Strongroom': '1',
+/** The headers of a request by script of the app's own pages that is not for the handler, such as a vault's. */
+export const unmarked = (origin: string) => ({
   Origin: origin,
   'Sec-Fetch-Site': 'same-origin',
   'Sec-Fetch-Mode': 'cors',
   'Sec-Fetch-Dest': 'empty',
 })
+
+/** The headers of a request by script of the app's own pages. */
+export const script = (origin: string) => ({ 'X-Strongroom': '1', ...unmarked(origin) })
 
 /** Checks the token handler. Resolves with false if no handler responds. */
 export const checkHandler = async (whole: Deployment): Promise<boolean> => {
@@ -105,9 +107,8 @@ const checkHealth = async (deployment: Deployment, base: string) => {
 
 /** Judges whether requests from elsewhere are refused. If not, a proxy drops or sets headers. */
 const refusals = async ({ requests, origin }: Deployment, base: string): Promise<Verdict> => {
-  const { 'X-Strongroom': _, ...unmarked } = script(origin)
   const attacks: [name: string, path: string, headers: Record<string, string>][] = [
-    ['without X-Strongroom', 'session', unmarked],
+    ['without X-Strongroom', 'session', unmarked(origin)],
     ['with Sec-Fetch-Site: cross-site', 'session', { ...script(origin), 'Sec-Fetch-Site': 'cross-site' }],
     ['with the Origin of another site', 'session', { ...script(origin), Origin: 'https://doctor.invalid' }],
     [

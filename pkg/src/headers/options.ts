@@ -52,8 +52,8 @@ export interface HeaderOptions {
   base?: boolean
   /**
    * The paths of pages that keep references to windows of other sites that they open, for example for payments. All
-   * other pages then keep none, as with `callbackPage: true`, `exits` or `fallback`. Not for Netlify, whose files have no headers.
-   * What it gives up: docs/callback-page.md.
+   * other pages then keep none, as with `callbackPage: true`, `exits` or `fallback`. Not for Netlify, whose files have no
+   * headers. What it gives up: docs/callback-page.md.
    */
   allowPopups?: string[]
   /**

@@ -159,7 +159,10 @@ const allowMedia = (policy: Policy, url: string, hasFrame: boolean): void => {
     addSources(policy, directive, [url])
 }
 
-/** The endpoints that the page's client of a token handler requests (pkg/src/page/token-handler). The page navigates to the others. */
+/**
+ * The endpoints that the page's client of a token handler requests (pkg/src/page/token-handler). The page navigates to the
+ * others.
+ */
 const FOR_PAGES = ['config', 'session', 'logout']
 
 /** Adds the addresses of a token handler that the page requests if the browser cannot run the vault. */

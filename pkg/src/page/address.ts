@@ -12,8 +12,8 @@ const responseOf = ({ search, hash }: URL) => new URLSearchParams(search + hash.
 export const stateOf = (url: URL): string | null => responseOf(url).get('state')
 
 /**
- * Returns the hash of issuer, client, resource and account in the URL's `state`, and the account unless it is the first one. The `state` of
- * a vault has random characters, the hash, the account and marks.
+ * Returns the hash of issuer, client, resource and account in the URL's `state`, and the account unless it is the first one.
+ * The `state` of a vault has random characters, the hash, the account and marks.
  */
 const partsOf = (url: URL) => /\.(\d+)(?:\.(\d))?(\.[pf])*$/.exec(stateOf(url) ?? '') ?? []
 

@@ -286,7 +286,7 @@ impl Completion {
         warnings.extend(id_token::missing_claim_warning(&user, &flow.same_claims));
         let lacks_refresh_token =
             tokens.refresh_token.is_none() && !flow.asks_consent && !pending.is_silent;
-        let requested = pending.scope.as_deref().unwrap_or(&flow.scope);
+        let requested = pending.requested_scope(flow);
         let is_unlisted = known
             .metadata
             .is_some_and(|metadata| !metadata.may_support_offline_access);
@@ -355,7 +355,7 @@ fn exchanged(known: &Known<'_>, outcome: &Outcome) -> Result<Box<TokenSet>> {
 /// [`Code::TokenResponseInvalid`] if the response does not say which scopes it granted.
 fn check_granted(known: &Known<'_>, tokens: &TokenSet) -> Result<Vec<Error>> {
     let Known { flow, pending, .. } = known;
-    let requested = pending.scope.as_deref().unwrap_or(&flow.scope);
+    let requested = pending.requested_scope(flow);
     let exceeded = tokens.scope_beyond(requested);
     if flow.refuses_unrequested_scopes
         && let Some(refused) = tokens.unusable_scope().or_else(|| exceeded.clone())

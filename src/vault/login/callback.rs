@@ -460,7 +460,7 @@ impl Completing {
             ctx.warn_developer(port, warning);
         }
         let flow = &ctx.config.flow;
-        let requested_scope = pending.scope.as_deref().unwrap_or(&flow.scope);
+        let requested_scope = pending.requested_scope(flow);
         // Without OpenID Connect, a server that issues no refresh tokens is not unusual.
         if lacks_refresh_token
             && (flow.has_openid() || tokens.misses_refresh_token(requested_scope))

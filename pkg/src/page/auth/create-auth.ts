@@ -53,8 +53,8 @@ const reject = (error: unknown) => rejectTyped(error, PLATFORM)
 const loadGuard = () => load(() => import('../guards/guard.js'), 'signIn').catch(reject)
 
 /**
- * The key, followed by the fallback's path, of a note in localStorage: this browser has used the fallback (1), or has had a
- * vault since, and the fallback has not responded to the logout yet (2).
+ * The key, followed by the fallback's path, of a note in localStorage: this browser was signed in at the fallback (1), or has
+ * a vault, and the fallback has not responded to a logout yet (2).
  */
 const NOTE = 'strongroom.fallback '
 
@@ -134,6 +134,7 @@ export const createAuth = <Claims = DefaultClaims>(
 
   /** Writes the note, or returns it. Without localStorage, the handler's own limits end its session. */
   const noted = (value?: 1 | 2): unknown => {
+    if (!fallback) return
     try {
       return value ? (localStorage[note] = value) : localStorage[note]
     } catch {
@@ -165,15 +166,16 @@ export const createAuth = <Claims = DefaultClaims>(
     if (isFallback || !value) return
     endFallback().catch(() => {})
     if (value != 1 || !vault.session) return
-    vault.logout().catch(() => {})
-    // The revocation may take long.
-    await new Promise<void>((resolve) => vault.on('change', ({ session }) => session || resolve()))
+    const ended = new Promise<void>((resolve) => vault.on('change', ({ session }) => session || resolve()))
+    // The session ends at once, and its revocation may take long.
+    await Promise.race([ended, vault.logout().catch(() => {})])
   }
 
   const create = async () => {
     if (wasm && !isFallback) prefetch(wasm)
-    // The handler has its own session, whichever account the page names, and needs no login to find it.
+    // The handler has its own session, whichever account the page names.
     const given: ConnectOptions = isFallback ? { ...options } : { account, ...options }
+    // The handler finds its session by the cookie, and a session that the vault resumes would end at once.
     if (isFallback || noted() == 1) given.resume = 'none'
     const next = (await (frame
       ? connectFrame(frame, given)
