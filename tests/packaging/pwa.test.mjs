@@ -451,8 +451,10 @@ const replaceWorker = async () => {
   const { serviceWorker } = navigator
   const isNew = new Promise((resolve) => (serviceWorker.oncontrollerchange = resolve))
   const registration = await serviceWorker.register('/sw.js?x')
-  const { installing } = registration
-  if (installing) installing.onstatechange = () => registration.waiting?.postMessage({ type: 'SKIP_WAITING' })
+  const activate = () => registration.waiting?.postMessage({ type: 'SKIP_WAITING' })
+  if (registration.installing) registration.installing.onstatechange = activate
+  // It may have been installed before `register()` has resolved.
+  activate()
   await isNew
 }
 
