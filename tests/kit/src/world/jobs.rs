@@ -466,6 +466,7 @@ impl World {
                     && !self.is_lock_held_by(vault)
                 {
                     self.watch.adopted(vault);
+                    self.watch.overtaken(vault);
                 }
                 self.answers_refresh = kind == REFRESH;
                 self.input(Input::Responded { op, outcome });

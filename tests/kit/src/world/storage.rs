@@ -149,7 +149,6 @@ impl World {
         let turn = self.workers.turn;
         let lock = self.lock_mut(turn);
         if lock.overtaken.remove(&turn).is_some() {
-            self.watch.may_store_old_successor();
             let is_news = |job: &Job| job.vault == turn && matches!(job.task, Task::LockLost);
             self.jobs.pending.retain(|job| !is_news(job));
             return;
@@ -172,7 +171,6 @@ impl World {
             }
         }
         if self.lock_mut(vault).overtaken.contains_key(&vault) {
-            self.watch.may_store_old_successor();
             self.workers.turn = vault;
             self.input(Input::LockLost);
             self.lock_mut(vault).overtaken.remove(&vault);

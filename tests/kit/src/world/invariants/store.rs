@@ -3,7 +3,7 @@
 use rules::base::clock::Instant;
 use vault::Loaded;
 
-use super::{Invariant, Issued, Knowers, Watch};
+use super::{Invariant, Issued, Watch};
 use crate::world::JobId;
 use crate::world::sessions::Record;
 
@@ -45,9 +45,13 @@ impl Watch {
         }
         if works && state.contains("\"refresh_token\"") {
             // Every vault that reads this state knows that the earlier refresh tokens are consumed.
-            let is_known = |knowers: &&mut Knowers| knowers.vaults.contains(&vault);
-            for knowers in self.dead.values_mut().filter(is_known) {
-                knowers.store = true;
+            let mut is_successor = false;
+            for knowers in self.dead.values_mut().filter(|knowers| !knowers.store) {
+                knowers.store = knowers.vaults.contains(&vault);
+                is_successor |= knowers.store || knowers.overtaken.contains(&vault);
+            }
+            if is_successor {
+                self.stored_successor(vault);
             }
         }
         self.unpersisted.remove(&vault);

@@ -120,12 +120,11 @@ impl Watch {
         self.has_moved = true;
     }
 
-    /// Records that a vault may now store a successor that it has had for a long time. The session then works again in the other
-    /// vaults.
-    pub fn may_store_old_successor(&mut self) {
-        for known in self.suspicions.values_mut() {
-            known.may_be_over = true;
-        }
+    /// Records that this vault has stored a successor, which it may have had for a long time. The session then works again in
+    /// the other vaults.
+    pub(super) fn stored_successor(&mut self, vault: usize) {
+        let others = self.suspicions.iter_mut().filter(|(who, _)| **who != vault);
+        others.for_each(|(_, known)| known.may_be_over = true);
     }
 
     pub(super) fn check_suspicion(&self, vault: usize) {
