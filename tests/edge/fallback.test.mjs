@@ -68,6 +68,17 @@ async function usedHandler(context) {
   return page.context()
 }
 
+/** The same, and before that the user has signed in through a vault that stores its session. */
+async function usedBoth(without, config) {
+  app.setConfig({ session: { persist: 'sealed' }, ...config })
+  const page = await open(without)
+  await signIn(page, 'vault')
+  await page.reload()
+  await signedIn(page, 'vault')
+  await page.close()
+  return usedHandler(page.context())
+}
+
 /** Calls the API by its own address. */
 async function callApi(page, { api } = app) {
   const url = `${api.url}orders`
@@ -153,12 +164,7 @@ test('user who gets a vault is signed out of the handler, once', time, async () 
 })
 
 test('user of an earlier vault does not come back after the handler', time, async () => {
-  app.setConfig({ session: { persist: 'sealed' }, requestTimeout: 120 })
-  const page = await open()
-  const context = page.context()
-  await signIn(page, 'vault')
-  await page.close()
-  await usedHandler(context)
+  const context = await usedBoth([], { requestTimeout: 120 })
   // The vault's session ends once, whether handler and provider respond or not.
   app.isHandlerDown = true
   let resolve
@@ -174,6 +180,45 @@ test('user of an earlier vault does not come back after the handler', time, asyn
   await next.reload()
   await until(async () => (await calledWithCookie(next)) === 'login_required')
   await signedIn(next, 'vault')
+  await context.close()
+})
+
+// claim: script-45
+test('user of an earlier vault does not come back after a logout that has failed', time, async () => {
+  // Each page has a worker of its own, which loads the module.
+  const without = ['SharedWorker']
+  const context = await usedBoth(without)
+  const undo = app.site.override('/strongroom/strongroom_bg.wasm', { status: 404 })
+  const page = await open(without, { context })
+  const { error } = await page.evaluate(() => settle(auth.logout()))
+  assert.equal(error.code, 'wasm_failed')
+  await until(async () => (await calledWithCookie(page)) === 'login_required')
+  undo()
+  await page.reload()
+  await booted(page)
+  assert.deepEqual(await user(page), ['vault', null])
+  await context.close()
+})
+
+// claim: script-45
+test('user of an earlier vault does not come back if the first page is left', time, async () => {
+  const context = await usedBoth()
+  // The vault does not get the message, as when the page is left before.
+  app.site.files['/page.js'] = `
+    const { postMessage } = MessagePort.prototype
+    MessagePort.prototype.postMessage = function (message, ...rest) {
+      if (/"t":"logout"/.test(message)) globalThis.isLost = true
+      else postMessage.call(this, message, ...rest)
+    }
+    ${app.site.files['/page.js']}`
+  const page = await context.newPage()
+  await page.goto(`${app.site.origin}/orders`)
+  await page.waitForFunction(() => globalThis.isLost)
+  app.setPage()
+  await page.reload()
+  await booted(page)
+  assert.deepEqual(await user(page), ['vault', null])
+  await until(async () => (await calledWithCookie(page)) === 'login_required')
   await context.close()
 })
 

@@ -363,6 +363,31 @@ test('announced end is shown until the next change', async () => {
   assert.equal(auth.state.expiring, null)
 })
 
+test('vault in place of one that fails ends a session that is older than that of the fallback', async (t) => {
+  localStorage['strongroom.fallback /auth'] = 1
+  const requests = []
+  t.mock.method(globalThis, 'fetch', async (url) => {
+    requests.push([url, shown(auth.state)[1]])
+    return Response.json({ revoked: false })
+  })
+  const failing = Object.assign(new FakeWorker({ user: 'alice' }), { endsSessions: false })
+  const workers = [failing, new FakeWorker({ user: 'alice' })]
+  const auth = create({ dedicated: () => workers.shift(), fallback: '/auth' })
+  const users = new Set()
+  auth.subscribe(({ session }) => users.add(session?.claims.sub))
+  await settled()
+  assert.equal(failing.received.at(-1).t, 'logout')
+  failing.fail('vault_crashed')
+  await settled()
+  await auth.connect()
+  assert.deepEqual(shown(auth.state), ['connected', null, null])
+  assert.equal(auth.state.endReason, 'logged_out')
+  assert.deepEqual(requests, [['/auth/logout', null]])
+  assert.deepEqual([...users], [undefined])
+  assert.deepEqual(printed, [])
+  assert.deepEqual(workers, [])
+})
+
 test('WebKit gets a dedicated worker if there is one', async () => {
   const { vendor } = navigator
   const madeBy = async (vendor, hasShared, ...kinds) => {

@@ -73,6 +73,8 @@ export class FakeWorker extends EventTarget {
   received = []
   ports = []
   isEnded = false
+  /** False if the vault fails before a logout. */
+  endsSessions = true
   /** The hash of issuer, client and account. */
   app = 7
   /** The number of the account, if the worker's file has accounts. */
@@ -100,7 +102,7 @@ export class FakeWorker extends EventTarget {
   #receive(port, message) {
     this.received.push(message)
     if (message.t === 'hello' && this.responds) this.ready(port)
-    if (message.t === 'logout') {
+    if (message.t === 'logout' && this.endsSessions) {
       this.announce({ t: 'session', session: null, reason: 'logged_out' })
       this.send(port, { t: 'done', id: message.id, revoked: true })
     }

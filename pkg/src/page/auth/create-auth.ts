@@ -53,8 +53,8 @@ const reject = (error: unknown) => rejectTyped(error, PLATFORM)
 const loadGuard = () => load(() => import('../guards/guard.js'), 'signIn').catch(reject)
 
 /**
- * The key, followed by the fallback's path, of a note in localStorage: this browser was signed in at the fallback (1), or has
- * a vault, and the fallback has not responded to a logout yet (2).
+ * The key, followed by the fallback's path, of a note in localStorage: this browser was signed in at the fallback, and an
+ * older session of its vault may still have to end (1); or only the fallback has not responded to a logout yet (2).
  */
 const NOTE = 'strongroom.fallback '
 
@@ -101,6 +101,8 @@ export const createAuth = <Claims = DefaultClaims>(
   /** True if the world has changed since the last attempt to connect began. The next attempt may then succeed. */
   let hasWoken = false
   let isClosed = false
+  /** True until the vault's session has ended that is older than that of the fallback. Nobody must see it. */
+  let isLeaving = false
 
   const on = (event: AuthEvent) => {
     if (isClosed) return
@@ -144,7 +146,8 @@ export const createAuth = <Claims = DefaultClaims>(
   /** Ends a session at the fallback, which may have begun in an earlier page, or by a link of another site. */
   const endFallback = async () => {
     if (isFallback || !fallback) return
-    noted(2)
+    // A logout may fail at the vault. The next page then still has to end the session there.
+    if (noted() != 1) noted(2)
     const path = fallback.replace(/\/$/, '')
     const response = await fetch(`${path}/logout`, {
       method: 'POST',
@@ -154,7 +157,7 @@ export const createAuth = <Claims = DefaultClaims>(
     })
     // Anything else than the handler's response may be a page of the server, or of a service worker.
     if (!('revoked' in (await response.json()))) return
-    delete localStorage[note]
+    if (noted() == 2) delete localStorage[note]
     // Tells older tabs, whose guards would otherwise sign in again.
     const channel = new BroadcastChannel(`strongroom ${path}`)
     channel.postMessage({ startedAt: null, reason: 'logged_out' })
@@ -162,13 +165,19 @@ export const createAuth = <Claims = DefaultClaims>(
   }
   /** Ends both sessions of a browser that has a vault again. The user of the older one must not come back. */
   const leaveFallback = async (vault: LazyClient) => {
-    const value = noted()
-    if (isFallback || !value) return
+    const value = !isFallback && noted()
+    isLeaving = value == 1 && !!vault.session
+    if (isLeaving) {
+      const ended = new Promise<void>((resolve) => vault.on('change', ({ session }) => session || resolve()))
+      // The session ends at once, and its revocation may take long.
+      await Promise.race([ended, vault.logout().catch(() => {})])
+      // The vault has failed, and the one in its place may have the session.
+      if (!vault.endReason) return
+      isLeaving = false
+    }
+    if (!value) return
+    noted(2)
     endFallback().catch(() => {})
-    if (value != 1 || !vault.session) return
-    const ended = new Promise<void>((resolve) => vault.on('change', ({ session }) => session || resolve()))
-    // The session ends at once, and its revocation may take long.
-    await Promise.race([ended, vault.logout().catch(() => {})])
   }
 
   const create = async () => {
@@ -180,13 +189,12 @@ export const createAuth = <Claims = DefaultClaims>(
     const next = (await (frame
       ? connectFrame(frame, given)
       : connect(handler ?? (() => createWorker(source as WorkerSource)), given))) as LazyClient
-    next.on('change', () => on(view(next)))
+    next.on('change', () => isLeaving || on(view(next)))
     next.on('expiring', ({ at }) => on({ expiring: at }))
     next.on('failed', (error) => {
       if (performance.now() >= nextRenewal) renew()
       else fail(error)
     })
-    await leaveFallback(next)
     return next
   }
 
@@ -205,6 +213,7 @@ export const createAuth = <Claims = DefaultClaims>(
     const open = async () => {
       if (client) await client.reconnect()
       else client = await create()
+      await leaveFallback(client)
       callback = client.handleCallback()
       return client
     }
