@@ -137,6 +137,19 @@ for (const code of ['session_ended', 'login_required']) {
   })
 }
 
+test('reason that another tab announces during a read is that of the end', async (t) => {
+  const { state, current } = await startPage(t, { session: sessionOf('alice', 1) })
+  let release
+  current.held = new Promise((resolve) => (release = resolve))
+  const read = state.read()
+  current.body = { session: null }
+  state.on({ t: 'tab', message: { startedAt: null, reason: 'logged_out' } })
+  release()
+  await read
+  // With `storage_lost`, a guard would sign the user in again.
+  assert.deepEqual([state.session, state.reason], [null, 'logged_out'])
+})
+
 test('end of a session while the next one is read hides the next one only for a moment', async (t) => {
   const { state, current, begin, seen } = await startPage(t, { session: sessionOf('alice', 1) })
   const answer = begin()

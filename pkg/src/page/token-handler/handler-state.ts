@@ -122,5 +122,6 @@ const adopt = (
   effects.push(['timer'])
   const written = ({ session, reason }: HandlerState) => JSON.stringify([session, reason])
   if (written(told) !== written(state)) effects.push(...changes)
-  return [{ ...told, announced: null }, effects]
+  // A read that began before the announcement may still show the session.
+  return [{ ...told, announced: isSame ? state.announced : null }, effects]
 }
