@@ -15,7 +15,7 @@ async function useHandler(app, session, query) {
   await tab.evaluate(() => void auth.login().catch(() => {})).catch(ignoreNavigation)
   await giveConsent(tab)
   await waitFor(tab, isSignedIn)
-  await app.ledger.accessTokenExpired()
+  await app.provider.letAccessTokenExpire()
   assert.equal((await call(tab, `${app.api.url}orders`)).value?.status, 200)
   assert.equal(app.ledger.refreshes().length, 1)
   await tab.reload()
@@ -29,7 +29,7 @@ async function useHandler(app, session, query) {
 export const fallback = [
   {
     name: 'fallback',
-    serve: () => serveFallback({ provider: { accessTokenSeconds: 5, refreshTokenAlways: true } }),
+    serve: () => serveFallback({ provider: { accessTokenSeconds: 2, refreshTokenAlways: true } }),
     capabilities: [
       {
         name: 'without WebAssembly (off in Firefox, removed by the page elsewhere): the token handler is used',
