@@ -247,6 +247,19 @@ test('older tab learns of the logout at the handler', time, async () => {
   await next.context().close()
 })
 
+test('older tab that has no message of the logout waits for its user, too', time, async () => {
+  const old = await open(['WebAssembly'])
+  await signIn(old, 'handler')
+  // As if the page were left before the response.
+  app.site.files['/page.js'] = `globalThis.BroadcastChannel = undefined\n${app.site.files['/page.js']}`
+  const next = await open([], { context: old.context() })
+  await until(async () => (await calledWithCookie(next)) === 'login_required')
+  await old.evaluate(() => settle(auth.fetch('/api/orders')))
+  // With `storage_lost`, a guard would sign the user in again.
+  assert.equal(await old.evaluate(() => auth.state.endReason), 'logged_out')
+  await next.context().close()
+})
+
 test('response that is not from the handler does not count as its logout', time, async () => {
   const context = await usedHandler()
   const handler = app.site.below['/auth/']

@@ -13,6 +13,7 @@ import { connect } from '../connect.js'
 import { connectFrame } from '../connect-by-frame.js'
 import { rejectTyped } from '../errors/error-text.js'
 import { isNews } from '../errors/news.js'
+import { recordEnd } from '../guards/end-record.js'
 import { INITIAL_STATE } from './initial-state.js'
 import { listen } from '../listen.js'
 import { load } from '../load.js'
@@ -149,6 +150,8 @@ export const createAuth = <Claims = DefaultClaims>(
     // A logout may fail at the vault. The next page then still has to end the session there.
     if (noted() != 1) noted(2)
     const path = fallback.replace(/\/$/, '')
+    // Keeps guards of pages at the fallback from signing in again, also in older tabs.
+    recordEnd(path, { session: null, endReason: 'logged_out', elsewhere: false })
     const response = await fetch(`${path}/logout`, {
       method: 'POST',
       headers: { [HANDLER_HEADER]: USER },
@@ -158,7 +161,7 @@ export const createAuth = <Claims = DefaultClaims>(
     // Anything else than the handler's response may be a page of the server, or of a service worker.
     if (!('revoked' in (await response.json()))) return
     if (noted() == 2) delete localStorage[note]
-    // Tells older tabs, whose guards would otherwise sign in again.
+    // Tells older tabs.
     const channel = new BroadcastChannel(`strongroom ${path}`)
     channel.postMessage({ startedAt: null, reason: 'logged_out' })
     channel.close()
