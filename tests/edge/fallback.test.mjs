@@ -236,6 +236,23 @@ test('logout of the vault ends a session that another site began at the handler'
   await context.close()
 })
 
+// claim: script-45
+test('logout of the vault counts at a handler that was down, also without the vault', time, async () => {
+  const context = await usedHandler()
+  app.isHandlerDown = true
+  const page = await open([], { context })
+  await page.evaluate(() => settle(auth.logout()))
+  app.isHandlerDown = false
+  await page.close()
+  const next = await open(['WebAssembly'], { context })
+  assert.deepEqual(await user(next), ['handler', null])
+  assert.equal(await next.evaluate(() => auth.state.endReason), 'logged_out')
+  await signIn(next, 'handler')
+  await next.reload()
+  await signedIn(next, 'handler')
+  await context.close()
+})
+
 test('older tab learns of the logout at the handler', time, async () => {
   const old = await open(['WebAssembly'])
   await signIn(old, 'handler')

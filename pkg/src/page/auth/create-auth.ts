@@ -166,9 +166,19 @@ export const createAuth = <Claims = DefaultClaims>(
     channel.postMessage({ startedAt: null, reason: 'logged_out' })
     channel.close()
   }
-  /** Ends both sessions of a browser that has a vault again. The user of the older one must not come back. */
+  /**
+   * Ends both sessions of a browser that has a vault again. The user of the older one must not come back.
+   * At the fallback, ends a session there that a logout of the vault could not end.
+   */
   const leaveFallback = async (vault: LazyClient) => {
-    const value = !isFallback && noted()
+    const value = noted()
+    if (isFallback) {
+      if (value == 2) {
+        await vault.logout()
+        delete localStorage[note]
+      }
+      return
+    }
     isLeaving = value == 1 && !!vault.session
     if (isLeaving) {
       const ended = new Promise<void>((resolve) => vault.on('change', ({ session }) => session || resolve()))
