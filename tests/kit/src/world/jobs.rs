@@ -553,6 +553,12 @@ impl World {
                 if self.is_lock_held_by(vault) {
                     self.watch.sessions.locked(vault, last_job, read);
                 }
+                // If another vault took the lock over while this one was frozen, the browser has reported both, and this
+                // vault learns of both before anything else.
+                let is_loss = |job: &Job| job.vault == vault && job.kind == Kind::LockLost;
+                if let Some(i) = self.jobs.pending.iter().position(is_loss) {
+                    self.answer_job(i);
+                }
             }
             Task::LockLost => self.learns_of_loss(vault),
             Task::Changed => self.input(Input::Changed),
@@ -579,10 +585,16 @@ impl World {
                 let proof = proof.as_deref();
                 let response = api::respond(&self.provider, api_time, &request, proof, checker);
                 let (url, is_answered) = (request.allowed.url().to_owned(), response.is_some());
+                let token = request.authorization.expose().to_owned();
                 self.seen_by_api.push(*request);
                 self.see_call(&url, asked_at.monotonic, is_answered);
-                let is_refused = response.as_ref().is_some_and(|head| head.status == 401);
-                self.has_refused_renewed |= is_refused && !self.calls.refused.insert(call);
+                if response.as_ref().is_some_and(|head| head.status == 401) {
+                    let is_second = !self.calls.refused.insert(call);
+                    let before = self.calls.refused_token.insert(vault, token.clone());
+                    self.has_refused_renewed |= is_second || before.is_some_and(|t| t != token);
+                } else if is_answered {
+                    self.calls.refused_token.remove(&vault);
+                }
                 self.input(match response {
                     Some(head) => Input::CallResponded { call, head },
                     None => Input::CallFailed { call },
