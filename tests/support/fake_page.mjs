@@ -75,7 +75,7 @@ export class FakeWorker extends EventTarget {
   isEnded = false
   /** False if the vault fails before a logout. */
   endsSessions = true
-  /** The hash of issuer, client and account. */
+  /** The hash of issuer, client, resource and account. */
   app = 7
   /** The number of the account, if the worker's file has accounts. */
   account

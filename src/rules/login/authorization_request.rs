@@ -42,8 +42,9 @@ const MAX_PARAM: usize = 2048;
 /// Longest page to return to that is kept with its query and fragment, in bytes. It is only stored, and not sent.
 const MAX_RETURN_TO: usize = 16 * 1024;
 
-/// The character in `state` before the app's hash, and before the account: see [`Flow::app`]. The page takes only a response
-/// with this hash for a response to a login. Everything else in its URL is the app's, such as the response to a login of another library.
+/// The character in `state` before the app's hash, and before the account: see [`Flow::app`]. The page takes only a
+/// response with this hash for a response to a login. Everything else in its URL is the app's, such as the response to a
+/// login of another library.
 const APP_MARK: &str = ".";
 
 /// Suffix of `state` in popup logins. The suffix tells the page at the redirect URI that it is in a popup, because that

@@ -102,7 +102,7 @@ export const createAuth = <Claims = DefaultClaims>(
   /** True if the world has changed since the last attempt to connect began. The next attempt may then succeed. */
   let hasWoken = false
   let isClosed = false
-  /** True until the vault's session has ended that is older than that of the fallback. Nobody must see it. */
+  /** True until the vault's session, which is older than that of the fallback, has ended. Until then, it is not shown. */
   let isLeaving = false
 
   const on = (event: AuthEvent) => {

@@ -120,8 +120,8 @@ impl Watch {
         self.has_moved = true;
     }
 
-    /// Records that this vault has stored a successor, which it may have had for a long time. The session then works again in
-    /// the other vaults.
+    /// Records that this vault has stored a successor, which it may have had for a long time. The session then works
+    /// again in the other vaults.
     pub(super) fn stored_successor(&mut self, vault: usize) {
         let others = self.suspicions.iter_mut().filter(|(who, _)| **who != vault);
         others.for_each(|(_, known)| known.may_be_over = true);
