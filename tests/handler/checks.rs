@@ -226,26 +226,71 @@ fn address_that_the_provider_has_not_verified_is_not_the_users() {
     }
 }
 
+/// The members of a document about ann, with her address and with what it says about the address.
+fn about_ann(email: &str, verified: &str) -> String {
+    let members = [("email", email), ("email_verified", verified)];
+    let stated = members.iter().filter(|(_, value)| !value.is_empty());
+    let stated = stated.map(|(name, value)| format!(r#""{name}":{value}"#));
+    stated.collect::<Vec<_>>().join(",")
+}
+
 // claim: handler-75
 #[test]
-fn address_that_the_user_info_calls_unverified_is_not_the_users() {
-    const ANN: &str = r#""email":"ann@example.com""#;
-    let with = |more: &str| [ANN, more].concat();
+fn address_that_one_of_two_documents_calls_unverified_is_missing() {
+    const ANN: &str = r#""ann@example.com""#;
+    const NEW: &str = r#""new@example.com""#;
     let members = json!({ "identity": { "X-Email": "email" } });
-    for (id_token, info, value) in [
-        ("", ANN, "ann@example.com"),
-        ("", &*with(r#","email_verified":true"#), "ann@example.com"),
-        ("", &*with(r#","email_verified":false"#), ""),
-        (ANN, &*with(r#","email_verified":false"#), ""),
-        (
-            ANN,
-            r#""email":"new@example.com","email_verified":false"#,
-            "ann@example.com",
-        ),
+    for (id_token, info, is_shown) in [
+        // Where the address is.
+        (("", ""), (ANN, ""), true),
+        (("", ""), (ANN, "true"), true),
+        (("", ""), (ANN, "false"), false),
+        ((ANN, ""), ("", "false"), false),
+        ((ANN, "true"), ("", "false"), false),
+        ((ANN, ""), (ANN, "false"), false),
+        // Both documents say something about the same address.
+        ((ANN, "true"), (ANN, "true"), true),
+        ((ANN, "true"), (ANN, "false"), false),
+        ((ANN, "false"), (ANN, "true"), false),
+        ((ANN, "false"), (ANN, "false"), false),
+        // The address is in one of them.
+        (("", "true"), (ANN, "true"), true),
+        (("", "true"), (ANN, "false"), false),
+        (("", "true"), (ANN, "0"), false),
+        (("", r#""true""#), (ANN, "true"), true),
+        (("", "true"), (ANN, ""), true),
+        (("", "false"), (ANN, "true"), false),
+        (("", "false"), (ANN, ""), false),
+        // UserInfo has another address.
+        ((ANN, ""), (NEW, "false"), true),
+        ((ANN, "true"), (NEW, "false"), true),
+        ((ANN, "false"), (NEW, "true"), false),
     ] {
-        let host = &mut signed_in_with_info(&guard(&members), id_token, info);
-        let identity = allowed(open(host, "/site/")).identity;
-        assert_eq!(identity[0].1, value, "{id_token} {info}");
+        let [id, more] = [id_token, info].map(|(email, verified)| about_ann(email, verified));
+        let host = &mut signed_in_with_info(&guard(&members), &id, &more);
+        for restarted in [false, true] {
+            if restarted {
+                host.restart(&guard(&members));
+            }
+            let value = &allowed(open(host, "/site/")).identity[0].1;
+            assert_eq!(
+                value == "ann@example.com",
+                is_shown,
+                "{id} {more} {restarted}"
+            );
+        }
+    }
+}
+
+// claim: handler-75
+#[test]
+fn number_that_the_user_info_calls_unverified_lets_nobody_in() {
+    let rule = json!({ "allow": { "phone_number": ["1"] } });
+    for (said, status) in [("true", 204), ("false", 403)] {
+        let info = format!(r#""phone_number":"1","phone_number_verified":{said}"#);
+        let id_token = r#""phone_number_verified":true"#;
+        let mut host = signed_in_with_info(&guard(&rule), id_token, &info);
+        assert_eq!(open(&mut host, "/site/").status(), status, "{said}");
     }
 }
 

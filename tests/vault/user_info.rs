@@ -149,6 +149,42 @@ fn verification_is_about_the_claim_of_the_same_response() {
 }
 
 #[test]
+fn verification_after_a_refresh_is_about_the_newest_claim() {
+    const OLD: &str = r#""email":"old@x.test""#;
+    const NEW: &str = r#""email":"new@x.test""#;
+    const YES: &str = r#""email_verified":true"#;
+    const NO: &str = r#""email_verified":false"#;
+    for (info, refreshed, shown) in [
+        ([OLD, YES], vec![], [OLD, YES].as_slice()),
+        ([OLD, YES], vec![OLD], &[OLD, YES]),
+        ([OLD, YES], vec![NEW], &[NEW]),
+        ([OLD, YES], vec![NEW, NO], &[NEW, NO]),
+        ([OLD, NO], vec![YES], &[OLD, NO]),
+        ([OLD, NO], vec![OLD, YES], &[OLD, YES]),
+        ([OLD, ""], vec![YES], &[OLD, YES]),
+    ] {
+        let of = |members: &[&str]| {
+            let members: Vec<_> = members
+                .iter()
+                .filter(|it| !it.is_empty())
+                .copied()
+                .collect();
+            object(&["{", &members.join(","), "}"].concat())
+        };
+        let mut world = world_with(r#"{"claims": ["email", "email_verified"]}"#, "{}");
+        world.provider.more_profile = of(&info);
+        let page = world.open();
+        world.sign_in(page);
+        world.provider.more_claims = of(&refreshed);
+        world.expire_access_token();
+        world.fetch(page, "/orders");
+        world.answer_all();
+        let expected = [&[r#""sub":"alice""#], shown].concat().join(",");
+        assert_eq!(claims(&world, page), ["{", &expected, "}"].concat());
+    }
+}
+
+#[test]
 fn canceled_login_asks_no_second_time() {
     let mut world = world_with(r#"{"dpop": true}"#, "{}");
     world.provider.profile_proofs.nonce = Some("n-1".to_owned());

@@ -6,6 +6,7 @@ use rules::Secret;
 use rules::base::strings;
 use rules::codec::json::{Object, Value};
 use rules::config::Options;
+use rules::oauth::identity::is_unverified;
 
 /// The smallest length of a guard's secret, in bytes.
 const SHORTEST_SECRET: usize = 32;
@@ -143,13 +144,8 @@ impl Guard {
     }
 }
 
-/// Returns a claim of the user. A claim that the provider has not verified is missing: users can often write it themselves,
-/// such as another user's `email` (OIDC Core 5.1, `email_verified`).
+/// Returns a claim of the user. A claim that the provider has not verified is missing (OIDC Core 5.1, `email_verified`).
 pub(crate) fn claim<'a>(claims: &'a Object, name: &str) -> Option<&'a Value> {
-    let is_verified = match claims.get(&[name, "_verified"].concat()) {
-        None => true,
-        Some(Value::String(said)) => said == "true",
-        said => said == Some(&Value::Bool(true)),
-    };
-    claims.get(name).filter(|_| is_verified)
+    let claim = claims.get(name);
+    claim.filter(|_| !is_unverified(claims, name))
 }

@@ -96,6 +96,47 @@ struct WithUserInfo {
 const OF_ID_TOKEN: &str = "_claim_names _claim_sources acr amr at_hash aud auth_time azp c_hash cnf exp iat iss jti nbf \
     nonce s_hash session_expiry sid sub";
 
+/// The end of the name of a claim that says if another claim is verified: `email_verified` (OIDC Core 5.1).
+const VERIFIED: &str = "_verified";
+
+/// Returns true if both documents state this claim, with different values. What one of them says about its value is then not
+/// about the other's.
+fn names_another(one: &Object, other: &Object, claim: &str) -> bool {
+    let (one, other) = (one.get(claim), other.get(claim));
+    one.is_some() && other.is_some() && one != other
+}
+
+/// Returns true for the value of a claim such as `email_verified` that says yes. Some providers send a string.
+fn is_true(value: &Value) -> bool {
+    *value == Value::Bool(true) || value.as_str() == Some("true")
+}
+
+/// Returns a claim by the ID token of the last refresh or, since a provider may omit claims there, of the login. Whether a
+/// claim is verified is said by the one that states the claim.
+pub(crate) fn newest<'a>(
+    latest: &'a Object,
+    original: &'a Object,
+    name: &str,
+) -> Option<&'a Value> {
+    let (mut first, mut second) = (latest, Some(original));
+    if let Some(about) = name.strip_suffix(VERIFIED) {
+        if names_another(latest, original, about) {
+            second = None;
+        } else if latest.get(about).is_none() && original.get(about).is_some() {
+            (first, second) = (original, Some(latest));
+        }
+    }
+    first.get(name).or_else(|| second?.get(name))
+}
+
+/// Returns true if the provider says that a claim is not verified: users can often write it themselves, such as another user's
+/// `email`.
+#[must_use]
+pub fn is_unverified(claims: &Object, name: &str) -> bool {
+    let said = claims.get(&[name, VERIFIED].concat());
+    said.is_some_and(|said| !is_true(said))
+}
+
 impl Identity {
     /// Creates the identity from an ID token whose signature and claims have been checked.
     pub(super) const fn of_id_token(jwt: Box<Jwt>) -> Self {
@@ -117,26 +158,37 @@ impl Identity {
         };
         let mut more = Object::new();
         for name in names {
-            // `email_verified` says something about the `email` of the same response only.
-            let about = name.strip_suffix("_verified").unwrap_or(name);
-            let stated = id_token.claims().get(about);
-            if !strings::contains_word(OF_ID_TOKEN, name)
-                && id_token.claims().get(name).is_none()
-                && (stated.is_none() || stated == response.get(about))
-                && let Some(value) = response.get(name)
-            {
+            let Some(value) = response.get(name) else {
+                continue;
+            };
+            let stated = id_token.claims().get(name);
+            let may_add = match name.strip_suffix(VERIFIED) {
+                Some(about) => !names_another(response, id_token.claims(), about),
+                None => stated.is_none(),
+            };
+            if may_add && stated != Some(value) && !strings::contains_word(OF_ID_TOKEN, name) {
                 more.push(name, value.clone());
             }
         }
         Self::with_claims(*id_token, &more)
     }
 
+    /// Adds claims of a UserInfo response. The ID token's claim counts, except that a claim is verified only if neither
+    /// document says otherwise.
     fn with_claims(id_token: Jwt, more: &Object) -> Self {
         let mut text = [id_token.token().expose(), " "].concat();
         more.write(&mut text);
-        let mut claims = id_token.claims().clone();
+        let mut claims = Object::new();
         for (name, value) in more.iter() {
-            claims.push(name, value.clone());
+            let is_doubt = name.ends_with(VERIFIED) && !is_true(value);
+            if is_doubt || id_token.claims().get(name).is_none() {
+                claims.push(name, value.clone());
+            }
+        }
+        for (name, value) in id_token.claims().iter() {
+            if claims.get(name).is_none() {
+                claims.push(name, value.clone());
+            }
         }
         Self(Kind::WithUserInfo(Box::new(WithUserInfo {
             id_token,

@@ -6,7 +6,7 @@ use crate::base::error::{Code, Error};
 use crate::codec::json::{self, Writer};
 use crate::config::Flow;
 use crate::oauth::id_token::Rejected;
-use crate::oauth::identity::Identity;
+use crate::oauth::identity::{Identity, newest};
 use crate::oauth::scope::scope_tokens;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
@@ -135,9 +135,7 @@ pub fn visible_claims(
     }
     let claims = latest.unwrap_or(original).claims();
     for name in names {
-        // A provider may omit claims of the first ID token from refreshed ID tokens.
-        let value = claims.get(name).or_else(|| original.claims().get(name));
-        if let Some(value) = value {
+        if let Some(value) = newest(claims, original.claims(), name) {
             visible.value(name, value);
         }
     }
