@@ -52,7 +52,8 @@ export interface TokenHandlerConfig {
     absolute?: number
     /**
      * Default `sealed-in-cookie`. With `in-store`, the cookie has the session's ID, and the coordinator has the sealed
-     * session.
+     * session. Only `sealed-in-cookie` notices a copy of the cookie (docs/edge-sessions.md#a-copied-cookie); with `in-store`,
+     * use `bind`.
      */
     storage?: 'sealed-in-cookie' | 'in-store'
     /**
