@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { get } from 'node:http'
 import { createConnection } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { SECRET, startGuardedSite } from '../support/edge/guarded.mjs'
@@ -38,10 +39,17 @@ const site = {
   handler(request, response) {
     response.setHeader('cache-control', 'max-age=60')
     if (request.url === '/accel') response.setHeader('x-accel-redirect', '/.strongroom-check')
+    if (request.url === '/moved') response.writeHead(302, { location: '/reports/3?a=%2F&b=1' })
+    if (request.url === '/events') {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      return response.write('data: 1\n\n')
+    }
     response.end('the site')
   },
+  // Sends back each byte.
   upgrade(request, socket) {
-    socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
+    socket.pipe(socket)
   },
   origin: ORIGIN,
 }
@@ -145,9 +153,47 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
 
     test('a login returns to the page', time, async () => {
       const bob = new Visitor(place)
-      const { address, response } = await bob.authorize('/reports/2', { account: 'bob' })
-      assert.equal(address.href, `${ORIGIN}/reports/2`)
+      const { address, response } = await bob.authorize('/reports/2?a=%2F&b=1', { account: 'bob' })
+      assert.equal(address.href, `${ORIGIN}/reports/2?a=%2F&b=1`)
       assert.equal(await response.text(), 'the site')
+    })
+
+    test('a redirect of the site keeps its query', time, async () => {
+      const { status, response } = await send(alice, '/moved', { headers: OPENED })
+      assert.equal(status, 302)
+      assert.equal(response.headers.get('location'), '/reports/3?a=%2F&b=1')
+    })
+
+    test('an event arrives before the stream ends', time, async () => {
+      const headers = {
+        ...OWN_PICTURE,
+        'sec-fetch-mode': 'cors',
+        'sec-fetch-dest': 'empty',
+        cookie: cookie(),
+      }
+      const request = get(new URL('/events', parts.url), { headers, agent: false })
+      const [response] = await once(request, 'response')
+      assert.equal(response.statusCode, 200)
+      const [event] = await once(response, 'data')
+      assert.equal(`${event}`, 'data: 1\n\n')
+      request.destroy()
+    })
+
+    test('a form without a session gets a page with a link', time, async () => {
+      const headers = { ...WINDOW, 'sec-fetch-site': 'same-origin', origin: ORIGIN }
+      const { status, response, got } = await send(stranger, '/form', {
+        method: 'POST',
+        body: 'a=1',
+        headers,
+      })
+      assert.equal(status, 401)
+      assert.equal(got, undefined)
+      assert.match(response.headers.get('content-type'), /^text\/html/)
+      assert.equal(response.headers.get('cache-control'), 'no-store')
+      const [, link] = /<a href="([^"]+)"/.exec(await response.text())
+      const bob = new Visitor(place)
+      const { address } = await bob.authorize(link, { account: 'bob' })
+      assert.equal(address.href, `${ORIGIN}/`)
     })
 
     // claim: handler-75
@@ -172,6 +218,23 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
       assert.equal(status, 200)
       assert.equal(got.body, body)
       assert.deepEqual(parts.bodies, [])
+    })
+
+    test('a large upload arrives where the limit is raised', time, async () => {
+      const body = 'b'.repeat(2_000_000)
+      const headers = { ...OWN_PICTURE, 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', origin: ORIGIN }
+      const { status, got } = await send(alice, '/own/', { method: 'POST', body, headers })
+      assert.equal(status, 200)
+      assert.equal(got.body.length, body.length)
+      const foreign = { ...headers, 'sec-fetch-site': 'cross-site' }
+      for (const [visitor, expected, sender] of [
+        [stranger, 401, headers],
+        [alice, 403, foreign],
+      ]) {
+        const refused = await send(visitor, '/own/', { method: 'POST', body, headers: sender })
+        assert.equal(refused.status, expected)
+        assert.equal(refused.got, undefined)
+      }
     })
 
     test('a path that servers read in several ways is refused', time, async () => {
@@ -241,10 +304,10 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
       assert.match(got.headers.authorization[0], /^Bearer /)
     })
 
-    /** Opens a WebSocket, and resolves with the first line of the response. */
-    const connect = async (headers) => {
+    const cookie = () => [...alice.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+    /** Opens a WebSocket, and resolves with it and the first line of the response. */
+    const openSocket = async (headers) => {
       parts.seen.length = 0
-      const cookie = [...alice.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
       const socket = createConnection(new URL(place.urls[0]).port, '127.0.0.1')
       const fields = {
         Host: HOST,
@@ -252,15 +315,28 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
         Upgrade: 'websocket',
         'Sec-WebSocket-Version': '13',
         'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
-        Cookie: cookie,
+        Cookie: cookie(),
         ...headers,
       }
       const lines = Object.entries(fields).map(([field, value]) => `${field}: ${value}\r\n`)
       socket.write(`GET /socket HTTP/1.1\r\n${lines.join('')}\r\n`)
       const [first] = await once(socket, 'data')
-      socket.destroy()
-      return `${first}`.split('\r\n')[0]
+      return { socket, line: `${first}`.split('\r\n')[0] }
     }
+    const connect = async (headers) => {
+      const { socket, line } = await openSocket(headers)
+      socket.destroy()
+      return line
+    }
+
+    test('a socket carries bytes in both directions', time, async () => {
+      const { socket, line } = await openSocket({ Origin: ORIGIN, 'Sec-Fetch-Site': 'same-origin' })
+      assert.match(line, / 101 /)
+      socket.write('ping')
+      const [echo] = await once(socket, 'data')
+      assert.equal(`${echo}`, 'ping')
+      socket.destroy()
+    })
 
     test("a socket needs the site's own origin", time, async () => {
       assert.match(await connect({ Origin: ORIGIN, 'Sec-Fetch-Site': 'same-origin' }), / 101 /)

@@ -118,7 +118,7 @@ const PROXIES = {
       'X-Forwarded-Host $http_host': `X-Forwarded-Host ${origin.host}`,
       // An operator's own locations inherit the headers for the site.
       '  location / {':
-        '  location /own/ { proxy_pass http://site; }\n  location /open/ { auth_request off; proxy_pass http://site; }\n  location / {',
+        '  location /own/ { proxy_pass http://site; client_max_body_size 50m; }\n  location /open/ { auth_request off; proxy_pass http://site; }\n  location / {',
       ...changes,
     })
     return startNginx(file)
