@@ -58,9 +58,7 @@ test('the script writes the file that the document shows, into the published fol
   await promisify(execFile)(process.execPath, [script], { cwd: folder })
   const written = await readFile(join(folder, 'dist/_headers'), 'utf8')
   assert.equal(`# dist/_headers\n${written}`, guide.block('# dist/_headers'))
-  const settings = guide.block('# netlify.toml')
-  assert.match(settings, /^ {2}publish = "dist"$/m)
-  assert.match(settings, /&& node scripts\/headers\.ts"$/m)
+  assert.match(guide.block('# netlify.toml'), /^ {2}publish = "dist"$/m)
   const { page, worker } = await expected()
   const rules = parseHeaders(written)
   for (const path of ['/', '/callback', '/orders/7']) assert.deepEqual(headersFor(rules, path), page, path)
@@ -77,6 +75,13 @@ test('the document names every file, and gives the worker its name', async () =>
   const text = await readFile(new URL('../../docs/deployment.md', import.meta.url), 'utf8')
   const [, section] = /^## Netlify\n(.*?)^## /ms.exec(text)
   assert.match(section, /\[`auth\.config\.ts`\]\(headers\.md#generate-them\)/)
+  assert.match(section, /npm run build && node scripts\/headers\.ts/)
+  const [first] = /netlify\/edge-functions\/\w+/.exec(section)
+  assert.equal(
+    first,
+    'netlify/edge-functions/headers',
+    'the way that leaves no address without a policy comes first',
+  )
 })
 
 test('the edge function refuses service workers only', async () => {
