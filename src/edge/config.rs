@@ -30,7 +30,7 @@ use rules::oauth::token_endpoint::Scheme;
 
 const OPTIONS: &str = "authorizationParams backChannelLogout base claims client clockTolerance consent cookie dpop \
     guards idTokenSignedResponseAlg identity issuer logDescriptions loginParams logout metadata origin par postLogoutRedirectUri \
-    refreshTimeout requestTimeout resource routes sameClaims scope session trustedAudiences unrequestedScopes userInfo";
+    refreshTimeout requestTimeout requireIss resource routes sameClaims scope session trustedAudiences unrequestedScopes userInfo";
 
 const AN_HOUR: Seconds = Seconds {
     least: 0,

@@ -96,6 +96,41 @@ fn response_of_another_issuer_is_rejected_before_the_exchange() {
     }
 }
 
+// claim: site-4
+#[test]
+fn response_without_a_required_iss_is_refused() {
+    for response in ["", "error=login_required", "error=access_denied"] {
+        for (config, is_required) in [("{}", false), (r#"{"requireIss":true}"#, true)] {
+            let mut client = Machine::with(config);
+            client.provider().announces_iss = false;
+            let silent =
+                ["", r#""prompt":"none""#][usize::from(response.ends_with("login_required"))];
+            let url = client.begin_login(silent).unwrap();
+            let granted = client.authorize(&url);
+            let (granted, _) = granted.split_once("&iss=").unwrap();
+            let (at, query) = granted.split_once('?').unwrap();
+            let state = query.split('&').find(|it| it.starts_with("state="));
+            let refused = format!("{at}?{response}&{}", state.unwrap());
+            let outcome = client.arrive(if response.is_empty() {
+                granted
+            } else {
+                &refused
+            });
+            let exchanges = usize::from(outcome.is_ok());
+            assert_eq!(outcome.is_ok(), !is_required && response.is_empty());
+            let failure = outcome.err();
+            assert_eq!(
+                failure.as_ref().is_some_and(|it| {
+                    it.code == "callback_invalid" && it.message.contains("requireIss")
+                }),
+                is_required,
+                "{response} {failure:?}"
+            );
+            assert_eq!(client.count(Endpoint::Exchange), exchanges, "{response}");
+        }
+    }
+}
+
 #[test]
 fn id_token_with_a_wrong_claim_makes_no_session() {
     for (claim, value, code) in [

@@ -51,6 +51,7 @@ mod logs;
 mod lost_logins;
 mod mark;
 mod media;
+mod mix_up;
 mod navigation;
 mod orders;
 mod origins;

@@ -642,6 +642,24 @@ test('client: the words of error pages that refuse a redirect URI, and of others
   }
 })
 
+const withoutIss = (s) => {
+  delete s.response.iss
+  delete s.document.authorization_response_iss_parameter_supported
+}
+
+test('an iss that is not announced is compared, too', async () => {
+  for (const [iss, result] of [
+    [provider.origin, 'ok'],
+    ['https://other.example', 'fault'],
+  ]) {
+    const { by } = await look((s) => {
+      withoutIss(s)
+      s.response.iss = iss
+    })
+    assert.equal(by['provider.iss-value'].result, result)
+  }
+})
+
 test('what cannot be seen is a question, with its reason', async () => {
   for (const [name, change, config, reason, ...args] of [
     [
@@ -656,7 +674,8 @@ test('what cannot be seen is a question, with its reason', async () => {
       {},
       /an error page proves nothing/,
     ],
-    ['iss-value', (s) => delete s.response.iss, {}, /error response has no iss.*callback_invalid/],
+    ['iss-value', (s) => delete s.response.iss, {}, /has no iss, although the metadata.*callback_invalid/],
+    ['iss-value', withoutIss, { requireIss: true }, /has no iss, although requireIss.*callback_invalid/],
     ['logout', (s) => (s.revoked = [503]), {}, /does not show if logouts can revoke/, '--probe-token'],
     ['s256', member('code_challenge_methods_supported'), {}, /does not say which PKCE methods/],
     ['algorithms', member('id_token_signing_alg_values_supported'), {}, /does not say which algorithms/],
@@ -684,6 +703,7 @@ test('what the provider does not have is not used', async () => {
     ['cors-revocation', member('revocation_endpoint')],
     ['par', member('pushed_authorization_request_endpoint')],
     ['iss', member('authorization_response_iss_parameter_supported')],
+    ['iss-value', withoutIss],
     ['refresh-tokens', undefined, { scope: 'openid' }],
   ]) {
     const { by, ofProvider } = await look(change, config)

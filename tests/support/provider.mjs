@@ -102,6 +102,8 @@ export async function startProvider({
     headers: {},
     /** Rejects refreshes for every account with `invalid_grant`. */
     areAccountsBlocked: false,
+    /** False for a provider without RFC 9207, which neither sends nor announces `iss`. */
+    sendsIss: true,
   }
   const ledger = kept.ledger ?? new Ledger()
   const faults = new Faults()
@@ -147,6 +149,7 @@ export async function startProvider({
       applyFault(ctx, fault)
     } else {
       await next()
+      if (!settings.sendsIss) removeIss(ctx)
       if (changed) request.fault = 'lost'
     }
     bookkeeper.enter(ctx, request)
@@ -286,6 +289,13 @@ function policy() {
   const prompts = interactionPolicy.base()
   prompts.add(new interactionPolicy.Prompt({ name: 'select_account', requestable: true }), 0)
   return prompts
+}
+
+/** Removes `iss` from a redirect to the client, and its announcement from the metadata. */
+function removeIss({ body, response }) {
+  if (body?.issuer) delete body.authorization_response_iss_parameter_supported
+  const location = response.get('Location')
+  if (location) response.set('Location', location.replace(/&iss=[^&]*/, ''))
 }
 
 /** Resolves with a new private key as a JWK. */

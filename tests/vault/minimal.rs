@@ -212,6 +212,7 @@ const WITHOUT_MESSAGE: &[&str] = &[
     "pinned",
     "refreshTimeout",
     "requestTimeout",
+    "requireIss",
     "resource",
     "sameClaims",
     "accounts",

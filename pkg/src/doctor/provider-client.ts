@@ -1,7 +1,7 @@
 /** The line about client and redirect URI, from a login without interaction. */
 import { allowedOrigin, isReadable, ORIGIN } from './cors.js'
 import { type Deployment, option } from './deployment.js'
-import { check, fault, ok, unseen, type Verdict } from './report.js'
+import { check, fault, ok, unseen, unused, type Verdict } from './report.js'
 import {
   firstWords,
   jsonOf,
@@ -242,13 +242,18 @@ export const valuesOf = (redirect: string): URLSearchParams => {
 /** Judges whether an authorization response names the issuer (RFC 9207). */
 const issuerOf = ({ config, metadata }: Deployment, { redirect }: Reply): Verdict | undefined => {
   const issuer = config?.issuer
-  if (metadata?.authorization_response_iss_parameter_supported !== true || metadata.issuer !== issuer)
-    return undefined
+  if (metadata?.issuer !== issuer) return undefined
   const iss = valuesOf(redirect!).get('iss')
-  if (iss === null)
+  if (iss === null) {
+    const announced =
+      metadata?.authorization_response_iss_parameter_supported === true &&
+      'the metadata has authorization_response_iss_parameter_supported'
+    const reason = config?.requireIss ? 'requireIss is set' : announced
+    if (!reason) return unused('this error response has no iss (RFC 9207 2), so requireIss must not be set')
     return unseen(
-      'this error response has no iss, although the metadata has authorization_response_iss_parameter_supported (RFC 9207 2): a silent login, and a login that the user denies, end with callback_invalid. Only a login shows whether successful responses have iss. Without it, each login fails',
+      `this error response has no iss, although ${reason} (RFC 9207 2): a silent login, and a login that the user denies, end with callback_invalid. Only a login shows whether successful responses have iss. Without it, each login fails`,
     )
+  }
   return check(
     'the authorization response names the configured issuer',
     iss !== issuer && 'the authorization response does not name the configured issuer, so each login fails',

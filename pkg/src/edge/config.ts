@@ -144,6 +144,11 @@ export interface TokenHandlerConfig {
    * `scope_exceeded`. `'refuse'`: the login fails.
    */
   unrequestedScopes?: 'warn' | 'refuse'
+  /**
+   * `true`: a response without `iss` (RFC 9207) ends its login with `callback_invalid`, also an error response: see
+   * docs/options.md#requireiss. Default `false`: only if the provider's metadata announces `iss`.
+   */
+  requireIss?: boolean
   /** Audiences that an ID token may name besides the client although it has no `azp`. Default: none. */
   trustedAudiences?: string[]
   /**

@@ -59,6 +59,8 @@ pub struct Flow {
     pub asks_consent: bool,
     /// True if a login fails when the provider grants scopes that the login did not request.
     pub refuses_unrequested_scopes: bool,
+    /// True if each authorization response must have `iss`, whatever the metadata announce.
+    pub requires_iss: bool,
     /// The limits on the duration of a session.
     pub limits: Limits,
     /// The claims that a page may see, besides `sub`.
@@ -122,6 +124,7 @@ impl Flow {
             authorization_params: request::authorization_params(options),
             asks_consent: request::asks_consent(options),
             refuses_unrequested_scopes: request::refuses_unrequested_scopes(options),
+            requires_iss: options.boolean("requireIss"),
             limits,
             kept_claims: claims.clone(),
             claims,

@@ -17,6 +17,10 @@ const EXPIRED: &str = msg!(
     "the provider responded with temporarily_unavailable and authentication_expired: the sign-in page was open for too long, or the user has signed in in another tab"
 );
 
+const NO_ISS: &str = msg!(
+    "the provider's response has no iss, and requireIss is set: let the provider add iss to each response, also to errors (RFC 9207 2)"
+);
+
 /// The parameters of an authorization response, before they are compared with the login.
 #[derive(Debug)]
 pub struct AuthorizationResponse {
@@ -41,7 +45,7 @@ impl AuthorizationResponse {
     /// [`Code::RedirectUriMismatch`] if `url` is not the redirect URI; [`Code::LoginUnknown`] if `state` is one of another
     /// client, whose vault awaits the response; [`Code::CallbackInvalid`] for a malformed URL and for missing, repeated or
     /// contradictory parameters. If an error response has no `state`, the result is the error that the provider reports,
-    /// unless `iss` names another issuer.
+    /// unless `iss` names another issuer, or is missing although the configuration demands it.
     pub fn parse(flow: &Flow, redirection: &Redirection<'_>, url: &str) -> Result<Self> {
         let invalid = |why: &'static str| Error::new(Code::CallbackInvalid, why);
         let url = Url::parse(url).ok_or_else(|| invalid(msg!("the URL cannot be parsed")))?;
@@ -73,6 +77,7 @@ impl AuthorizationResponse {
             // An error is reported even without `state`, because some providers leave `state` out of errors, though RFC
             // 6749 4.1.2.1 requires it.
             return Err(match error.filter(|error| is_error_code(error)) {
+                Some(_) if iss.is_none() && flow.requires_iss => invalid(NO_ISS),
                 Some(error) if iss.is_none_or(|iss| iss == flow.issuer) => {
                     authorization_error(error, false)
                 }
@@ -118,15 +123,16 @@ impl AuthorizationResponse {
     /// This function compares `iss` before it uses the code or the error (RFC 9207 2.4).
     ///
     /// # Errors
-    /// [`Code::IssuerMismatch`]; [`Code::CallbackInvalid`] if `iss` is missing, although the metadata announces it; for
-    /// an error response [`Code::LoginDenied`], [`Code::InteractionRequired`], [`Code::ProviderUnavailable`],
+    /// [`Code::IssuerMismatch`]; [`Code::CallbackInvalid`] if `iss` is missing, although the configuration demands it or
+    /// the metadata announces it; for an error response [`Code::LoginDenied`], [`Code::InteractionRequired`], [`Code::ProviderUnavailable`],
     /// [`Code::LoginFailed`], or [`Code::LoginExpired`] if the login has expired at the provider.
-    pub fn code(&self, pending: &Pending, metadata: &Metadata) -> Result<&Secret> {
+    pub fn code(&self, flow: &Flow, pending: &Pending, metadata: &Metadata) -> Result<&Secret> {
         match &self.iss {
             Some(iss) if *iss != pending.issuer => Err(Error::new(
                 Code::IssuerMismatch,
                 msg!("the response's iss is not the configured issuer"),
             )),
+            None if flow.requires_iss => Err(Error::new(Code::CallbackInvalid, NO_ISS)),
             None if metadata.authorization_response_iss_parameter_supported => Err(Error::new(
                 Code::CallbackInvalid,
                 msg!(
@@ -226,14 +232,17 @@ mod tests {
     }
 
     fn parse_url(url: &str, uses_fragment: bool) -> Result<AuthorizationResponse> {
+        parse_for(&flow(""), url, uses_fragment)
+    }
+
+    fn parse_for(flow: &Flow, url: &str, uses_fragment: bool) -> Result<AuthorizationResponse> {
         let redirection = Redirection {
             uri: &redirect_uri(),
             uses_fragment,
         };
-        let flow = flow("");
         // The tests write `s` for a `state` of this client.
         let state = ["state=s.", &flow.app().to_string()].concat();
-        AuthorizationResponse::parse(&flow, &redirection, &url.replace("state=s", &state))
+        AuthorizationResponse::parse(flow, &redirection, &url.replace("state=s", &state))
     }
 
     #[test]
@@ -261,7 +270,7 @@ mod tests {
     fn code_of(query: &str) -> Result<Secret> {
         let begun = start(&LoginParams::default()).unwrap();
         let response = parse(query)?;
-        let code = response.code(&begun.pending, &metadata());
+        let code = response.code(&flow(""), &begun.pending, &metadata());
         code.cloned()
     }
 
@@ -272,7 +281,7 @@ mod tests {
             let mut metadata = metadata();
             metadata.authorization_response_iss_parameter_supported = is_announced;
             let response = parse("code=c&state=s").unwrap();
-            let code = response.code(&begun.pending, &metadata);
+            let code = response.code(&flow(""), &begun.pending, &metadata);
             assert_eq!(code.is_err(), is_announced);
         }
     }
@@ -291,12 +300,14 @@ mod tests {
         assert_eq!(value(&sent, "response_mode"), Some("fragment"));
         let parse = |rest: &str| parse_url(&["https://app.test/callback", rest].concat(), true);
         let good = parse("?lang=de#code=abc&state=s&iss=https%3A%2F%2Fid.test").unwrap();
-        let code = good.code(&begun.pending, &metadata()).unwrap();
+        let code = good.code(&flow(""), &begun.pending, &metadata()).unwrap();
         assert_eq!(code.expose(), "abc");
         // The query is ignored, even if it contains a forged response.
         let both = parse("?code=evil&state=t#code=abc&state=s&iss=https://id.test").unwrap();
         assert_eq!(
-            both.code(&begun.pending, &metadata()).unwrap().expose(),
+            both.code(&flow(""), &begun.pending, &metadata())
+                .unwrap()
+                .expose(),
             "abc"
         );
         for wrong in [
@@ -401,6 +412,36 @@ mod tests {
         }
     }
 
+    // claim: site-4
+    #[test]
+    fn required_iss_may_never_be_missing() {
+        let begun = start(&LoginParams::default()).unwrap();
+        let mut metadata = metadata();
+        metadata.authorization_response_iss_parameter_supported = false;
+        for (config, is_required) in [("", false), (r#","requireIss":true"#, true)] {
+            let flow = flow(config);
+            for query in [
+                "code=c&state=s",
+                "error=access_denied&state=s",
+                "error=login_required",
+            ] {
+                for iss in ["", "&iss=https://id.test"] {
+                    let query = ["https://app.test/callback?", query, iss].concat();
+                    let response = parse_for(&flow, &query, false);
+                    let code = response.and_then(|it| {
+                        let code = it.code(&flow, &begun.pending, &metadata);
+                        code.cloned()
+                    });
+                    let is_refused = code.is_err_and(|error| {
+                        error.code() == Code::CallbackInvalid
+                            && error.message().contains("requireIss")
+                    });
+                    assert_eq!(is_refused, is_required && iss.is_empty(), "{query}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn consent_required_denies_interactive_logins() {
         for (prompt, code) in [
@@ -415,7 +456,7 @@ mod tests {
             let pending = start(&params).unwrap().pending;
             let stored = Pending::from_json(pending.to_json().expose()).unwrap();
             let response = parse("error=consent_required&state=s&iss=https://id.test").unwrap();
-            let error = response.code(&stored, &metadata());
+            let error = response.code(&flow(""), &stored, &metadata());
             assert_eq!(error.unwrap_err().code(), code, "{prompt:?}");
         }
     }
@@ -445,7 +486,7 @@ mod tests {
             let pending = start(&params).unwrap().pending;
             let query = [query, "&state=s&error_description=Why"].concat();
             let response = parse(&query).unwrap();
-            let error = response.code(&pending, &metadata());
+            let error = response.code(&flow(""), &pending, &metadata());
             let description = response.fault(&error.unwrap_err(), &pending);
             assert_eq!(description.is_some(), is_described, "{query}");
         }

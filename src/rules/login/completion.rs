@@ -158,7 +158,7 @@ impl Completion {
         };
         let tokens = match &self.0 {
             Stage::Exchanging(authorization) => {
-                let code = authorization.code(known.pending, metadata)?;
+                let code = authorization.code(known.flow, known.pending, metadata)?;
                 return Ok(token_endpoint::code_request(
                     &metadata.token_endpoint,
                     &known.flow.client_id,

@@ -38,6 +38,7 @@ options! {
         "redirectUri";
         "refreshTimeout";
         "requestTimeout";
+        "requireIss";
         "resource";
         "responseMode";
         "sameClaims";

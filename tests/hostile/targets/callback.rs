@@ -113,7 +113,7 @@ pub fn check(input: &[u8]) {
         is_repetition: false,
     };
     let metadata = config().metadata.as_ref().unwrap();
-    match answer.code(&pending, metadata) {
+    match answer.code(&config().flow, &pending, metadata) {
         Ok(code) => {
             assert_eq!(codes, [code.expose()]);
             assert_eq!(all("iss"), [ISSUER]);
