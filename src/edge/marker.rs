@@ -1,5 +1,5 @@
-//! The header `X-Strongroom`. With it, scripts of the app mark their requests and say if the user caused them; the handler
-//! marks its own errors.
+//! The header `X-Strongroom`. With it, scripts of the app mark their requests and say if the user caused them, and a logout
+//! names its session; the handler marks its own errors.
 
 use crate::io::Request;
 
@@ -17,6 +17,17 @@ const BACKGROUND: &str = "background";
 pub(super) fn is_script(request: &Request) -> bool {
     let marker = request.marker.as_deref();
     marker.is_some_and(|marker| marker == USER || marker == BACKGROUND)
+        || named_session(request).is_some()
+}
+
+/// Returns the time at which the session of a logout began, as the page has read it. The value is `1`, a space, and this
+/// time: a handler that does not know the second part refuses the request, and ends no other session.
+pub(super) fn named_session(request: &Request) -> Option<&str> {
+    request
+        .marker
+        .as_deref()?
+        .strip_prefix(USER)?
+        .strip_prefix(' ')
 }
 
 /// Returns true for background requests, which do not count as activity of the user.

@@ -1,9 +1,10 @@
 //! Tests of `POST <base>/logout`, and of the redirect to the provider's own logout.
 
+use edge::OwnResponse;
 use rules::Code;
 use rules::codec::base64url;
 use rules::session::EndReason;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::browser::Source;
 use crate::host::{COOKIE, Host, header, json_of, location};
@@ -59,6 +60,79 @@ fn logout_of_a_session_that_has_ended_says_so() {
     );
     assert_eq!(host.browser.names(), [LEFT, LEAVING]);
     assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+}
+
+/// Sends a logout for the session that began at this time.
+fn log_out_of(host: &mut Host, started_at: &Value, query: &str) -> OwnResponse {
+    let mut request = host.by_script("POST", &["/auth/logout", query].concat());
+    request.marker = Some(format!("1 {started_at}"));
+    host.request(request).own()
+}
+
+// claim: handler-20
+#[test]
+fn logout_for_another_session_changes_nothing() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        for query in ["", "?provider"] {
+            let mut host = Host::signed_in_with(&json!({ "session": { "storage": storage } }));
+            let first = host.session()["startedAt"].clone();
+            host.pass(60);
+            host.sign_in();
+            let second = host.session()["startedAt"].clone();
+            let before = host.provider.sent_to("/revoke").len();
+            for other in [&first, &json!(""), &json!(0)] {
+                let response = log_out_of(&mut host, other, query);
+                assert_eq!(
+                    json_of(&response),
+                    json!({
+                        "url": "/auth/logout/provider",
+                        "ended": false,
+                        "revoked": false,
+                        "other": true,
+                    })
+                );
+                assert!(response.cookies.is_empty(), "{:?}", response.cookies);
+            }
+            assert_eq!(host.session()["startedAt"], second);
+            assert_eq!(host.provider.sent_to("/revoke").len(), before);
+            // The browser keeps its session at the provider.
+            let response = host.go("/auth/logout/provider", Source::App).own();
+            assert_eq!(location(&response), "/");
+            let response = log_out_of(&mut host, &second, query);
+            assert_eq!(json_of(&response)["ended"], true);
+            assert!(host.session().is_null());
+            assert_eq!(host.provider.sent_to("/revoke").len(), before + 1);
+        }
+    }
+}
+
+#[test]
+fn repeated_logout_ends_the_session_once() {
+    let mut host = Host::signed_in();
+    let started_at = host.session()["startedAt"].clone();
+    let before = host.browser.clone();
+    let response = log_out_of(&mut host, &started_at, "");
+    assert_eq!(json_of(&response)["revoked"], true);
+    // The response was lost.
+    host.browser = before;
+    let response = log_out_of(&mut host, &started_at, "?provider");
+    assert_eq!(json_of(&response)["ended"], true);
+    assert_eq!(host.browser.names(), [LEFT, LEAVING]);
+    assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+    let response = host.go("/auth/logout/provider", Source::App).own();
+    assert!(location(&response).starts_with("https://id.example.com/logout?"));
+}
+
+#[test]
+fn header_that_names_a_session_in_another_way_is_refused() {
+    let mut host = Host::signed_in();
+    let started_at = host.session()["startedAt"].clone();
+    for header in [format!("1{started_at}"), format!("background {started_at}")] {
+        let mut request = host.by_script("POST", "/auth/logout");
+        request.marker = Some(header);
+        assert_eq!(host.request(request).code(), "cross_site_request");
+    }
+    assert_eq!(host.session()["startedAt"], started_at);
 }
 
 // claim: handler-1

@@ -107,6 +107,15 @@ pub(crate) const PLANTED: &[Planted] = &[
         breaks: Instead("true"),
     },
     Planted {
+        control: "logout_ends_the_session_that_it_names",
+        fault: "a repeated logout signs out the user who has signed in meanwhile",
+        noticed_by: Noticer::Test(
+            "strongroom-edge",
+            "logout::logout_for_another_session_changes_nothing",
+        ),
+        breaks: Never,
+    },
+    Planted {
         control: "unstored_login_survives",
         fault: "an older stored session replaces a login that is not stored yet",
         noticed_by: Noticer::Orders(&["--vaults", "--login"], "signed_in"),

@@ -7,6 +7,7 @@ use crate::csrf;
 use crate::io::OwnResponse;
 use crate::isolate::Seldom;
 use crate::lines::{LineReader, LineWriter, Unreadable};
+use crate::marker;
 use crate::navigation;
 use crate::provider::documents;
 use crate::refresh::{bound, end};
@@ -20,7 +21,7 @@ use rules::Secret;
 use rules::base::clock::Millis;
 use rules::base::error::Result;
 use rules::codec::form::{Form, with_query};
-use rules::codec::json::Writer;
+use rules::codec::json::{Writer, digits};
 use rules::session::EndReason;
 
 /// The lifetime of the cookie for the redirect to the provider's logout.
@@ -43,6 +44,8 @@ enum Leaving {
     Copy,
     /// The session has already ended.
     Ended,
+    /// The request names another session. By now, another user may have signed in, so nothing changes.
+    Other,
     /// The logout may end this session.
     Live(Rc<Session>),
 }
@@ -84,6 +87,10 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         // The session cannot be read now, so the handler must not claim that the session has ended.
         Err(refusal) => return context.refusal_response(&refusal).await,
     };
+    let leave = [context.task.config().base.as_str(), "/logout/provider"].concat();
+    if matches!(leaving, Leaving::Other) {
+        return response::json(200, outcome(&leave, &leaving, false));
+    }
     let is_revoked = match &leaving {
         Leaving::Live(session) => {
             // The user is signed out at the provider, too, so the grant must end.
@@ -106,9 +113,8 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     let jar = context.jar();
     cookies.push(jar.mark(&jar.left(), KEPT));
     cookies.push(logout_cookie(context, leaving.id_token_hint(context)).await);
-    let leave = [context.task.config().base.as_str(), "/logout/provider"].concat();
     let response = match is_script {
-        true => response::json(200, outcome(&leave, leaving.has_ended(), is_revoked)),
+        true => response::json(200, outcome(&leave, &leaving, is_revoked)),
         false => response::redirect(leave),
     };
     OwnResponse {
@@ -128,6 +134,11 @@ async fn leaving(context: &RequestContext) -> core::result::Result<Leaving, Refu
         Err(refusal @ Refusal::Later(..)) => return Err(refusal),
         Err(_) => return Ok(Leaving::Ended),
     };
+    // The times are compared as text, because only the handler's own clock counts.
+    // control: logout_ends_the_session_that_it_names
+    if marker::named_session(&context.request).is_some_and(|began| began != digits(session.began)) {
+        return Ok(Leaving::Other);
+    }
     match refusal_of_copy(context, &session).await {
         None => Ok(Leaving::Live(session)),
         Some(refusal @ Refusal::Later(..)) => Err(refusal),
@@ -153,12 +164,16 @@ async fn refusal_of_copy(context: &RequestContext, session: &Rc<Session>) -> Opt
 }
 
 /// Returns what a script learns about its logout.
-fn outcome(leave: &str, has_ended: bool, is_revoked: bool) -> String {
-    Writer::object()
+fn outcome(leave: &str, leaving: &Leaving, is_revoked: bool) -> String {
+    let mut outcome = Writer::object();
+    outcome
         .text("url", leave)
-        .flag("ended", has_ended)
-        .flag("revoked", is_revoked)
-        .finish()
+        .flag("ended", leaving.has_ended())
+        .flag("revoked", is_revoked);
+    if matches!(leaving, Leaving::Other) {
+        outcome.flag("other", true);
+    }
+    outcome.finish()
 }
 
 /// Returns true unless the session's cookie may be a copy from before the binding of the session, according to its age: the
