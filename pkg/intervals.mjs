@@ -51,6 +51,7 @@ const OTHERS = {
   'pkg/src/page/media/page-media.ts': { TIME_LIMIT: ' ms', CLAIM_INTERVAL: ' ms', FRAME_TIME: ' ms' },
   'pkg/src/page/streaming/event-source.ts': { RETRY: ' ms', LONGEST: ' ms', MIN_DELAY: ' ms' },
   'pkg/src/page/token-handler/handler-session.ts': { READ_INTERVAL: ' s', NEWS_TIME: ' ms' },
+  'pkg/src/page/token-handler/send-logout.ts': { LOGOUT_TIME: ' ms' },
   'pkg/src/protocol/repeat.ts': { RETRY_DELAYS: ' ms', LOOK: ' ms', STALL: ' ms', STALLS: '' },
   'pkg/src/vault-origin/callback-cookies.ts': { LIFETIME: ' s' },
   'pkg/src/vault-origin/connect-frame.ts': { RETRY_DELAYS: ' ms' },

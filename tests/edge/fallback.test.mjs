@@ -253,6 +253,47 @@ test('logout of the vault counts at a handler that was down, also without the va
   await context.close()
 })
 
+/** Lets the first logout at the handler get 502 after `act`. Resolves with the page, and with the status of the second one. */
+async function leaveLate(context, act) {
+  let attempts = 0
+  await context.route('**/auth/logout', async (route) => {
+    if (attempts++) return route.continue()
+    await act?.()
+    await route.fulfill({ status: 502 })
+  })
+  const again = context.waitForEvent(
+    'response',
+    (response) => /logout$/.test(response.url()) && response.ok(),
+  )
+  const page = await open([], { context })
+  return [page, await (await again).json()]
+}
+
+// claim: script-45
+test('logout at the handler that meets a 502 is sent again', time, async () => {
+  const context = await usedHandler()
+  const [page, { ended }] = await leaveLate(context)
+  assert.ok(ended)
+  assert.equal(await calledWithCookie(page), 'login_required')
+  await until(() => page.evaluate(() => !Object.keys(localStorage).some((key) => key.includes('fallback'))))
+  await context.close()
+})
+
+// claim: script-45
+test('logout at the handler that is sent again spares a user who has signed in meanwhile', time, async () => {
+  const context = await usedHandler()
+  const [page, { ended, other }] = await leaveLate(context, async () => {
+    const tab = await context.newPage()
+    await tab.goto(`${app.site.origin}/empty`)
+    await tab.evaluate(() => (location.href = '/auth/login?returnTo=/empty%3Fback&prompt=login'))
+    await giveConsent(tab)
+    await tab.waitForURL('**/empty?back')
+  })
+  assert.deepEqual([ended, other], [false, true])
+  assert.equal(await calledWithCookie(page), 200)
+  await context.close()
+})
+
 test('older tab learns of the logout at the handler', time, async () => {
   const old = await open(['WebAssembly'])
   await signIn(old, 'handler')

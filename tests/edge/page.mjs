@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, describe, test as run } from 'node:test'
+import { ACCOUNTS } from '../support/accounts.mjs'
 import { booted, call, clickLogin, giveConsent } from '../support/app.mjs'
 import { ALL } from '../support/combinations.mjs'
 import { BOUND, startBound } from '../support/edge/bound.mjs'
@@ -65,6 +66,18 @@ function suite(
     const expired = async (page) => {
       await ledger.accessTokenExpired()
       await page.waitForFunction(() => auth.session.accessTokenExpiresAt < Date.now())
+    }
+    /** Lets the first logout of a page get 502 after `act`. The array gets the header of each attempt. */
+    const holdLogout = async (page, act) => {
+      const sent = []
+      await page.route('**/auth/logout*', async (route) => {
+        const { length } = sent
+        sent.push(route.request().headers()['x-strongroom'])
+        if (length) return route.continue()
+        await act()
+        await route.fulfill({ status: 502, contentType: 'text/html', body: '<!doctype html>' })
+      })
+      return sent
     }
     const over = (page) => page.waitForFunction(() => auth.session === null)
     const codeOf = async (page, url, init) => (await call(page, url, init)).error?.code
@@ -267,6 +280,41 @@ function suite(
         assert.equal(await codeOf(each, `${api.url}me`), 'login_required')
       }
       assert.ok(ledger.familyRevoked(family))
+    })
+
+    for (const provider of [false, true])
+      test(`logout${provider ? ' at the provider' : ''} that meets a 502 is sent again`, time, async () => {
+        const page = await signedIn()
+        const family = ledger.families()
+        const sent = await holdLogout(page, async () => {})
+        if (provider) {
+          await page.evaluate(() => void auth.logout({ provider: true }))
+          await page.click('button[value=yes]')
+          await page.waitForURL(`${app.site.origin}/`)
+          await booted(page)
+        } else {
+          assert.deepEqual(await page.evaluate(() => auth.logout()), { revoked: true })
+          assert.equal(await page.evaluate(() => auth.endReason), 'logged_out')
+        }
+        assert.equal(sent.length, 2)
+        assert.ok(ledger.familyRevoked(family))
+        assert.equal(await codeOf(page, `${api.url}me`), 'login_required')
+      })
+
+    // claim: handler-20
+    test('logout that is sent again spares a user who has signed in meanwhile', time, async () => {
+      const page = await signedIn()
+      const tab = await secondTab(page)
+      const sent = await holdLogout(page, () => app.signIn(tab, { prompt: 'login' }, ACCOUNTS[1]))
+      assert.deepEqual(await page.evaluate(() => auth.logout()), { revoked: false })
+      assert.equal(sent.length, 2)
+      for (const each of [page, tab]) {
+        await each.waitForFunction(() => auth.session?.claims.sub === 'bob')
+        assert.equal((await call(each, `${api.url}me`)).value.status, 200)
+      }
+      // A logout for this session ends it.
+      assert.deepEqual(await page.evaluate(() => auth.logout()), { revoked: true })
+      assert.equal(await codeOf(tab, `${api.url}me`), 'login_required')
     })
 
     test('late response does not revive a logged-out session', time, async () => {

@@ -5,7 +5,6 @@
 import { showUrl } from '../address.js'
 import type { ConnectOptions, DefaultClaims, LoginOptions, Strongroom, StrongroomErrorLike } from '../api.js'
 import { watchUser } from '../activity.js'
-import { HANDLER_HEADER, USER } from '../../../glue/constants.js'
 import type { Auth, AuthOptions, AuthSource, AuthState, WorkerSource } from './auth.js'
 import { type AuthEvent, nextState } from './auth-state.js'
 import { createWorker } from './create-worker.js'
@@ -20,6 +19,7 @@ import { load } from '../load.js'
 import { mediaMethods, relayMedia } from '../media/relay.js'
 import { PLATFORM } from '../../protocol/message-keys.js'
 import { createTarget, failTarget, type LazyClient } from '../streaming/lazy-target.js'
+import { sendLogout } from '../token-handler/send-logout.js'
 
 /** Milliseconds. A vault that fails within this time after it has replaced another vault is not replaced. */
 const PAUSE = 60_000
@@ -58,6 +58,9 @@ const loadGuard = () => load(() => import('../guards/guard.js'), 'signIn').catch
  * older session of its vault may still have to end (1); or only the fallback has not responded to a logout yet (2).
  */
 const NOTE = 'strongroom.fallback '
+
+/** Follows the note's key in the key of the start of the session that this browser had at the fallback last. */
+const SINCE = ' since'
 
 /** Returns the client's part of the state. */
 const view = ({ session, elsewhere, recordEnd }: LazyClient) => ({
@@ -108,7 +111,10 @@ export const createAuth = <Claims = DefaultClaims>(
   const on = (event: AuthEvent) => {
     if (isClosed) return
     state = nextState(state, event)
-    if (isFallback && state.session) noted(1)
+    if (isFallback && state.session) {
+      noted(1)
+      since(state.session.startedAt)
+    }
     events.dispatchEvent(new Event('change'))
   }
   /** Prints an error, because an app may look neither at the state nor at the promises of its calls. */
@@ -135,15 +141,17 @@ export const createAuth = <Claims = DefaultClaims>(
     if (performance.now() >= retryAt && !isClosed) beginAgain()
   }
 
-  /** Writes the note, or returns it. Without localStorage, the handler's own limits end its session. */
-  const noted = (value?: 1 | 2): unknown => {
+  /** Writes an item, or returns it. Without localStorage, the handler's own limits end its session. */
+  const item = (key: string, value?: number): unknown => {
     if (!fallback) return
     try {
-      return value ? (localStorage[note] = value) : localStorage[note]
+      return value ? (localStorage[key] = value) : localStorage[key]
     } catch {
       return
     }
   }
+  const noted = (value?: 1 | 2) => item(note, value)
+  const since = (value?: number) => item(note + SINCE, value) as string | undefined
   /** Ends a session at the fallback, which may have begun in an earlier page, or by a link of another site. */
   const endFallback = async () => {
     if (isFallback || !fallback) return
@@ -152,15 +160,15 @@ export const createAuth = <Claims = DefaultClaims>(
     const path = fallback.replace(/\/$/, '')
     // Keeps guards of pages at the fallback from signing in again, also in older tabs.
     recordEnd(path, { session: null, endReason: 'logged_out', elsewhere: false })
-    const response = await fetch(`${path}/logout`, {
-      method: 'POST',
-      headers: { [HANDLER_HEADER]: USER },
-      // Also if the page is left.
-      keepalive: true,
-    })
-    // Anything else than the handler's response may be a page of the server, or of a service worker.
-    if (!('revoked' in (await response.json()))) return
-    if (noted() == 2) delete localStorage[note]
+    // The `keepalive` is for a page that is left.
+    const send = (headers: HeadersInit) =>
+      fetch(`${path}/logout`, { method: 'POST', headers, keepalive: true })
+    const response = await sendLogout(path, send, since(), true)
+    const { revoked, other } = await response.json()
+    // Anything else than the handler's response may be a page of the server, or of a service worker. With another session
+    // than the one that was known, the next page decides.
+    if (revoked === undefined || other) return
+    if (noted() == 2) for (const key of [note, note + SINCE]) delete localStorage[key]
     // Tells older tabs.
     const channel = new BroadcastChannel(`strongroom ${path}`)
     channel.postMessage({ startedAt: null, reason: 'logged_out' })

@@ -27,6 +27,15 @@ import {
 } from './handler-requests.js'
 import { handlerSession } from './handler-session.js'
 import { relaySocket } from './relay-socket.js'
+import { sendLogout } from './send-logout.js'
+
+/** The response to a logout: src/edge/endpoints/logout.rs. */
+interface LogoutResponse {
+  url: string
+  revoked: boolean
+  /** True if the browser has another session than the one that the request named. Nothing has changed then. */
+  other?: boolean
+}
 
 /**
  * See `connect` of connect.ts, which passes its own functions in the last three parameters so that the bundle of this
@@ -105,14 +114,24 @@ export const connect = async (
       for (const name of Object.keys(unknown)) return refuseOption('logout', name)
       if (state.isClosed) return refuse('closed')
       const startedAt = state.session?.startedAt
-      const response = await requests.send(provider ? 'logout?provider' : 'logout', USER, { method: 'POST' })
+      const path = `${base}/logout`
+      const response = await sendLogout(
+        path,
+        (headers) =>
+          requests.send(provider ? 'logout?provider' : 'logout', USER, { method: 'POST', headers }),
+        startedAt,
+      ).catch(({ code, message }: HandlerError) =>
+        state.isClosed ? refuse('closed') : rejectWith(refuse, code, message),
+      )
       const error = await errorIn(response)
       if (error) return rejectWith(refuse, error.code, error.message)
-      if (!response.ok) {
-        return refuse('handler_unreachable', `${base}/logout responded with status ${response.status}`)
+      const body = (await response.json().catch(() => null)) as LogoutResponse | null
+      if (!response.ok || !body?.url) {
+        return refuse('handler_unreachable', `${path} sent no usable response (status ${response.status})`)
       }
-      const { url, revoked } = (await response.json()) as { url: string; revoked: boolean }
+      const { url, revoked, other } = body
       state.on({ t: 'denied', startedAt, reason: 'logged_out' })
+      if (other) void state.read()
       // `url` is a URL of the handler, which redirects to the provider. Scripts do not get the provider's URL, because
       // it contains the ID token.
       if (provider) location.assign(new URL(url, location.origin))
