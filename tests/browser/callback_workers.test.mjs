@@ -6,16 +6,28 @@ import { readGuide } from '../recipes/guide.mjs'
 import { giveConsent, startApp } from '../support/app.mjs'
 import { useCallbackPage } from '../support/callback_page.mjs'
 import { beControlled, networkFirst, readTraces } from '../support/callback_traces.mjs'
+import { freePort } from '../support/listen.mjs'
 import { until } from '../support/until.mjs'
 import { installWorkers } from '../support/workers.mjs'
 
 const time = { timeout: 60_000 }
 
+/** The callback page of the app's other client. */
+const SECOND = '/mcp/callback'
+
 let app, workers, guide
 
 before(async () => {
-  app = await startApp({ config: { callbackPage: true, scope: 'openid profile orders' } })
+  // Another issuer of the app has a client, a redirect URI and a callback page of its own (docs/login.md).
+  const port = await freePort()
+  const redirectUri = `http://localhost:${port}${SECOND}`
+  app = await startApp({
+    config: { callbackPage: true, scope: 'openid profile orders' },
+    clients: [{ client_id: 'two', client_name: 'two', redirect_uris: [redirectUri] }],
+    site: { port },
+  })
   useCallbackPage(app)
+  app.site.routes[SECOND] = '/callback.html'
   app.site.pageCsp = app.site.pageCsp.replace("connect-src 'none'", "connect-src 'self'")
   app.site.serviceWorkers.push('/sw.js')
   // Angular's worker sends the vault's requests again, under its own policy, which is the worker's.
@@ -203,3 +215,66 @@ for (const [name, attack] of Object.entries(ATTACKS)) {
     assert.equal((await attacked(LEAVES_A_PART + CACHE_FIRST, attack)).length, 1)
   })
 }
+
+/**
+ * Script of the app changes what the callback pages import, and begins logins of its own at both of them. Resolves with the
+ * pages at which its code has read the response.
+ */
+async function readAt(serviceWorker) {
+  app.site.files['/sw.js'] = serviceWorker
+  const page = await app.open('/empty')
+  await page.evaluate(beControlled)
+  await page.goto(`${app.site.origin}/orders`)
+  await page.evaluate(() => boot)
+  await page.evaluate(async (planted) => {
+    globalThis.heard = []
+    new BroadcastChannel('planted').onmessage = ({ data }) => heard.push(data)
+    const headers = { 'Content-Type': 'text/javascript' }
+    await (await caches.open('shell')).put('/workers.js', new Response(planted, { headers }))
+  }, PLANTED)
+  for (const [client, path] of [
+    [app.config.clientId, '/callback'],
+    ['two', SECOND],
+  ]) {
+    const own = await app.open('/empty', page.context())
+    await own.goto(
+      `${app.provider.issuer}/auth?${new URLSearchParams({
+        client_id: client,
+        redirect_uri: app.site.origin + path,
+        response_type: 'code',
+        scope: 'openid',
+        state: 'own',
+        code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
+        code_challenge_method: 'S256',
+      })}`,
+    )
+    await giveConsent(own)
+    await own.waitForURL((url) => url.pathname === path)
+    await own.waitForLoadState()
+  }
+  const heard = await page.evaluate(async () => {
+    // A message of this page follows those of the callback pages.
+    new BroadcastChannel('planted').postMessage('end')
+    while (!heard.includes('end')) await new Promise((resolve) => setTimeout(resolve, 10))
+    return heard.filter((address) => address.includes('code='))
+  })
+  await page.context().close()
+  return heard.map((address) => new URL(address).pathname)
+}
+
+const firstLines = (callbacks) => {
+  const lines = guide.block('// public/first.js')
+  assert.ok(lines.includes("CALLBACKS = ['/callback']"))
+  return lines.replace("['/callback']", JSON.stringify(callbacks))
+}
+const TAKES_OVER = `addEventListener('activate', (event) => event.waitUntil(clients.claim()))`
+
+// claim: callback-9
+test('script reads its own code at none of two callback pages', time, async () => {
+  assert.deepEqual(await readAt(firstLines(['/callback', SECOND]) + CACHE_FIRST + TAKES_OVER), [])
+})
+
+// claim: callback-9
+test('a control: script reads its own code at a page that the first lines do not name', time, async () => {
+  assert.deepEqual(await readAt(firstLines(['/callback']) + CACHE_FIRST + TAKES_OVER), [SECOND])
+})

@@ -156,13 +156,20 @@ for (const [name, calls] of Object.entries({
 }
 
 // claim: callback-9
-test('a callback page that nothing controls is not claimed, and the page says why', time, async () => {
+test('each callback page that nothing controls is not claimed, and the page says why', time, async () => {
+  const call = "media('/media/', undefined, ['/callback', '/mcp/callback'])"
   const app = await start({
     plainFetch: true,
-    serviceWorker: SERVICE_WORKER.replace("media('/media/')", "media('/media/', undefined, '/callback')"),
+    serviceWorker: SERVICE_WORKER.replace("media('/media/')", call),
   })
-  app.site.routes['/callback'] = '/empty.html'
-  const callback = await app.open('/callback?code=a')
+  for (const path of ['/callback', '/mcp/callback']) {
+    app.site.routes[path] = '/empty.html'
+    await isNotClaimed(app, path)
+  }
+})
+
+const isNotClaimed = async (app, path) => {
+  const callback = await app.open(`${path}?code=a`)
   const page = await app.open('/empty', callback.context())
   const isControlled = (of) => of.evaluate(() => !!navigator.serviceWorker.controller)
   const reply = await page.evaluate(async () => {
@@ -172,23 +179,26 @@ test('a callback page that nothing controls is not claimed, and the page says wh
     active.postMessage({ t: 'strongroom media', claim: true }, [port2])
     return new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)))
   })
-  assert.match(reply, /the callback page is open/)
+  assert.match(reply, /a callback page is open/)
   assert.deepEqual([await isControlled(page), await isControlled(callback)], [false, false])
   // The page asks again when the callback page has gone.
   const isReady = page.evaluate(() => createAuth({ shared: create.shared }).media())
   await callback.close()
   assert.equal(await isReady, true)
   assert.equal(await isControlled(page), true)
-})
+  await page.context().close()
+}
 
-test('a callback page that is not a path is refused', time, async () => {
-  const app = await start({
-    plainFetch: true,
-    serviceWorker: SERVICE_WORKER.replace("media('/media/')", "media('/media/', undefined, 'callback')"),
-  })
-  const page = await app.open('/empty')
-  const registered = page.evaluate(() => navigator.serviceWorker.register('/sw.js', { type: 'module' }))
-  await assert.rejects(registered, /ServiceWorker script evaluation failed|threw an exception/)
+test('callback pages that are no list of paths are refused', time, async () => {
+  const app = await start({ plainFetch: true })
+  for (const callbacks of ["'/callback'", "['callback']", "['/callback', '/a?b']"]) {
+    const call = `media('/media/', undefined, ${callbacks})`
+    app.site.files['/sw.js'] = SERVICE_WORKER.replace("media('/media/')", call)
+    const page = await app.open('/empty')
+    const registered = page.evaluate(() => navigator.serviceWorker.register('/sw.js', { type: 'module' }))
+    await assert.rejects(registered, /ServiceWorker script evaluation failed|threw an exception/, callbacks)
+    await page.context().close()
+  }
 })
 
 test('a page with createAuth() shows pictures before it has used it', time, async () => {

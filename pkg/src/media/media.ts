@@ -102,14 +102,14 @@ interface Loaded {
  * @param prefix A path of this origin that starts and ends with `/`, as in the option `media` of a rule.
  * @param vault The URL of the file that calls `vault()`. With it, later listeners do not see the request for this file
  * either and, until the service worker is stopped, any other request of the vault.
- * @param callback The path of the app's callback page, if it has one (docs/callback-page.md). While a page is there that no
- * service worker controls, this service worker takes control of no page, because it has not seen that page open.
+ * @param callbacks The paths of the app's callback pages, if it has any (docs/callback-page.md). While a page is there that
+ * no service worker controls, this service worker takes control of no page, because it has not seen that page open.
  */
-export const media = (prefix: string, vault?: string | URL, callback?: string): void => {
+export const media = (prefix: string, vault?: string | URL, callbacks: readonly string[] = []): void => {
   if (!/^(\/[\w~-]+)+\/$/.test(prefix))
     throw new TypeError(`strongroom: media() needs a path such as '/media/'`)
-  if (callback !== undefined && !/^\/[^?#]*$/.test(callback))
-    throw new TypeError(`strongroom: media() needs the callback page's path, such as '/callback'`)
+  if (!Array.isArray(callbacks) || !callbacks.every((path) => /^\/[^?#]*$/.test(path)))
+    throw new TypeError(`strongroom: media() needs the paths of the callback pages, such as ['/callback']`)
   const isOfVault = vaultRequests(vault && withoutFragment(new URL(vault, location.href)).href, new Set())
   self.addEventListener('fetch', (event) => {
     const url = new URL(event.request.url)
@@ -122,7 +122,7 @@ export const media = (prefix: string, vault?: string | URL, callback?: string): 
     const { data, source, ports } = event as ExtendableMessageEvent & { data: MediaMessage | null }
     if (data?.t !== MEDIA || !(source instanceof WindowClient)) return
     if ('claim' in data)
-      event.waitUntil(claim(source, callback).then((reply: ClaimReply) => ports[0]?.postMessage(reply)))
+      event.waitUntil(claim(source, callbacks).then((reply: ClaimReply) => ports[0]?.postMessage(reply)))
     else if ('ticket' in data) {
       const { ticket: url, name } = data
       if (typeof name !== 'string' || typeof url !== 'string' || !url.startsWith(prefix)) return
@@ -139,13 +139,13 @@ export const media = (prefix: string, vault?: string | URL, callback?: string): 
 }
 
 /** Controls the pages of this origin, unless the page that asks is controlled already. */
-const claim = async ({ id }: WindowClient, callback?: string): Promise<ClaimReply> => {
+const claim = async ({ id }: WindowClient, callbacks: readonly string[]): Promise<ClaimReply> => {
   const { clients } = self
   const own = new Set((await clients.matchAll()).map(({ id }) => id))
   if (own.has(id)) return true
   const all = await clients.matchAll({ includeUncontrolled: true })
-  if (all.some(({ id, url }) => !own.has(id) && new URL(url).pathname === callback))
-    return 'the callback page is open in a tab, outside of the control of a service worker'
+  if (all.some(({ id, url }) => !own.has(id) && callbacks.includes(new URL(url).pathname)))
+    return 'a callback page is open in a tab, outside of the control of a service worker'
   await clients.claim()
   return true
 }
