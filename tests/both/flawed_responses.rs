@@ -56,6 +56,30 @@ fn login_survives_every_flaw_of_an_optional_member() {
     }
 }
 
+#[test]
+fn byte_order_mark_before_each_response_is_skipped() {
+    let mut client = Machine::with(r#"{"userInfo":true,"claims":["name"]}"#);
+    client.profile(r#"{"name": "Ann"}"#);
+    let endpoints = [
+        Endpoint::Discovery,
+        Endpoint::Keys,
+        Endpoint::Exchange,
+        Endpoint::Profile,
+        Endpoint::Refresh,
+    ];
+    for endpoint in endpoints {
+        client.provider().outage(endpoint, Fault::Marked);
+    }
+    assert_eq!(client.sign_in(), Ok(()));
+    assert_eq!(client.claims(), r#"{"sub":"alice","name":"Ann"}"#);
+    client.expire_access_token();
+    assert_eq!(client.call(), Ok(200));
+    for endpoint in endpoints {
+        assert_ne!(client.count(endpoint), 0, "{endpoint:?}");
+    }
+    assert!(client.warnings().is_empty(), "{:?}", client.warnings());
+}
+
 // claim: end-18
 #[test]
 fn refresh_survives_every_flaw_of_an_optional_member() {

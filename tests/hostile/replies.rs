@@ -156,7 +156,8 @@ fn invalid_responses_yield_no_tokens() {
         (200, json, "{}"),
         (200, json, &good[..20]),
         (200, json, &[good, good].concat()),
-        (200, json, &["\u{feff}", good].concat()),
+        (200, json, &["\u{feff}\u{feff}", good].concat()),
+        (200, json, &[good, "\u{feff}"].concat()),
         (200, json, &good.replace('{', r#"{"access_token":"other","#)),
         (
             200,
@@ -180,10 +181,12 @@ fn invalid_responses_yield_no_tokens() {
             &format!("{status} {content_type} {body}"),
         );
     }
-    assert!(matches!(
-        answer(200, "application/json;charset=UTF-8", good),
-        TokenResponse::Tokens(_)
-    ));
+    for body in [good, &["\u{feff}", good].concat()] {
+        assert!(matches!(
+            answer(200, "application/json;charset=UTF-8", body),
+            TokenResponse::Tokens(_)
+        ));
+    }
 }
 
 #[test]

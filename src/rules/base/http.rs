@@ -123,7 +123,14 @@ impl Outcome {
 }
 
 impl HttpReply {
-    /// Returns the body, if its content type is `application/json` or `application/…+json`.
+    /// Returns the body without a byte order mark, which a parser of JSON may ignore (RFC 8259 8.1).
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        let body = self.body.as_ref()?.expose();
+        Some(body.strip_prefix('\u{feff}').unwrap_or(body))
+    }
+
+    /// Returns the [text](Self::text), if its content type is `application/json` or `application/…+json`.
     #[must_use]
     pub fn json_text(&self) -> Option<&str> {
         let content_type = self.content_type.as_deref()?;
@@ -131,11 +138,7 @@ impl HttpReply {
         let essence = essence.trim_ascii().to_ascii_lowercase();
         let is_json = essence == "application/json"
             || (essence.starts_with("application/") && essence.ends_with("+json"));
-        if is_json {
-            self.body.as_ref().map(Secret::expose)
-        } else {
-            None
-        }
+        if is_json { self.text() } else { None }
     }
 }
 

@@ -936,7 +936,7 @@ mod tests {
             r#"{"access_token":"a","access_token":"b","token_type":"Bearer"}"#,
             r#"{"access_token":"a","token_type":"Bearer"}x"#,
             r#"{"access_token":"a","token_type":"Bearer","error":"x"}"#,
-            "\u{feff}{\"access_token\":\"a\",\"token_type\":\"Bearer\"}",
+            "\u{feff}\u{feff}{\"access_token\":\"a\",\"token_type\":\"Bearer\"}",
         ] {
             assert!(
                 matches!(response(200, body), TokenResponse::Unusable(_)),

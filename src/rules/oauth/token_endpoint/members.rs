@@ -101,10 +101,10 @@ pub(super) fn tokens(
 
 /// Parses the body of a response, of any content type.
 fn parse(reply: &HttpReply) -> core::result::Result<Value, String> {
-    let Some(body) = &reply.body else {
+    let Some(body) = reply.text() else {
         return Err(msg!("its body is longer than 1 MB, or not UTF-8").to_owned());
     };
-    let parsed = Value::parse_tolerant(body.expose());
+    let parsed = Value::parse_tolerant(body);
     parsed.map_err(|error| match reply.json_text() {
         Some(_) => error.describe(),
         None => msg!("not JSON by its Content-Type").to_owned(),

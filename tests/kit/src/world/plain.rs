@@ -43,7 +43,7 @@ pub(super) fn object(outcome: &Outcome) -> Option<Object> {
 }
 
 fn successful(reply: &HttpReply) -> Option<Object> {
-    match Value::parse_tolerant(reply.body.as_ref()?.expose()) {
+    match Value::parse_tolerant(reply.text()?) {
         Ok(Value::Object(ref object)) if (200..300).contains(&reply.status) => Some(object.clone()),
         _ => None,
     }
@@ -63,7 +63,7 @@ pub(super) fn in_usual_form(outcome: &Outcome, endpoint: Endpoint) -> Outcome {
         }
         return Outcome::from(json(200, &text(&object)));
     }
-    let body = reply.body.as_ref().map_or("", |body| body.expose());
+    let body = reply.text().unwrap_or_default();
     let body = Value::parse(body).ok();
     match body
         .as_ref()

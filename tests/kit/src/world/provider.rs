@@ -62,6 +62,8 @@ pub enum Fault {
     Html,
     /// The provider acts on the request, and half of its response arrives.
     Truncated,
+    /// The provider acts on the request, and its response begins with a byte order mark.
+    Marked,
     /// The provider acts on the request, and its response has very many additional members.
     Padded,
     /// The provider acts on the request, and the member of this name has this JSON text in its response.
@@ -731,6 +733,14 @@ impl Provider {
                 let text = whole.body.unwrap();
                 let half = &text.expose()[..text.expose().len() / 2];
                 Outcome::from(json(whole.status, half))
+            }
+            Fault::Marked => {
+                let whole = self.act(now, endpoint, request, proof);
+                let marked = ["\u{feff}", whole.body.as_ref().unwrap().expose()].concat();
+                Outcome::from(HttpReply {
+                    body: Some(marked.into()),
+                    ..whole
+                })
             }
             Fault::Padded => {
                 let whole = self.act(now, endpoint, request, proof);

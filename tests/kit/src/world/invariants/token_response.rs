@@ -42,8 +42,8 @@ pub(super) fn is_of_gateway(outcome: &Outcome) -> bool {
     let Outcome::Reply(reply) = outcome else {
         return false;
     };
-    let body = reply.body.as_ref();
-    let value = body.and_then(|body| Value::parse_tolerant(body.expose()).ok());
+    let body = reply.text();
+    let value = body.and_then(|body| Value::parse_tolerant(body).ok());
     let object = value.as_ref().and_then(Value::as_object);
     let has_error = object.is_some_and(|object| object.get("error").is_some());
     matches!(reply.status, 400 | 401) && !has_error
@@ -103,9 +103,8 @@ pub(super) fn read(outcome: &Outcome) -> Reading {
         _ => {}
     }
     let body = reply
-        .body
-        .as_ref()
-        .and_then(|body| Value::parse_tolerant(body.expose()).ok());
+        .text()
+        .and_then(|body| Value::parse_tolerant(body).ok());
     let Some(object) = body.as_ref().and_then(Value::as_object) else {
         return Reading::Nothing;
     };
