@@ -1,12 +1,19 @@
 // The client of MCP's SDK, with `auth.fetch` and alone: it calls two tools at once with a token that the server refuses.
 import assert from 'node:assert/strict'
+import { readFile, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
 import { after, before, beforeEach, test } from 'node:test'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
 import { auth, discoverAuthorizationServerMetadata } from '@modelcontextprotocol/sdk/client/auth.js'
 import { signIn, startApp } from '../support/app.mjs'
 import { bundleForPage } from '../support/bundle.mjs'
+import { newFolder } from '../support/edge/bundle.mjs'
+import { start } from '../support/edge/child.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
+import { freePort } from '../support/listen.mjs'
 import { sendJson } from '../support/responses.mjs'
 import { connectTools, callAll } from './clients/mcp.js'
 
@@ -79,6 +86,54 @@ test('control: the SDK alone refreshes twice, and loses the session', time, asyn
   const { results, refreshes, isRevoked } = await outcome(() => callAll(client, TOOLS))
   assert.ok(refreshes > 1 && isRevoked, `${refreshes} refreshes`)
   assert.ok(results.includes('InvalidGrantError'), `${results}`)
+})
+
+/** Starts the server of docs/mcp.md for the provider and the page of `app`. Resolves with its address. */
+async function startGreeter(t, { issuer }, { origin }) {
+  const guide = await readFile(new URL('../../docs/mcp.md', import.meta.url), 'utf8')
+  let [, script] = /```js\n(\/\/ server\.mjs.*?)```/s.exec(guide)
+  const port = await freePort()
+  const values = { 'http://127.0.0.1:4401': issuer, 'http://localhost:5173': origin, 3001: `${port}` }
+  for (const [from, to] of Object.entries(values)) {
+    assert.ok(script.includes(from), from)
+    script = script.replaceAll(from, to)
+  }
+  const folder = await newFolder()
+  t.after(() => folder.remove())
+  for (const name of ['@modelcontextprotocol', 'jose']) {
+    const own = fileURLToPath(new URL(`../../node_modules/${name}`, import.meta.url))
+    await symlink(own, join(folder.path, 'node_modules', name))
+  }
+  await writeFile(join(folder.path, 'server.mjs'), script)
+  const server = start(process.execPath, ['server.mjs'], { env: {}, cwd: folder.path })
+  t.after(server.stop)
+  return server.firstLine
+}
+
+test('server of the guide accepts only tokens for its own address', time, async (t) => {
+  // Users without a session of the other tests.
+  const own = await startApp()
+  t.after(() => own.close())
+  const address = await startGreeter(t, own.provider, own.site)
+  own.site.connectSrc.push(new URL(address).origin)
+  own.site.files['/mcp.js'] = await bundleForPage(new URL('clients/mcp.js', import.meta.url))
+  const greeting = async (config) => {
+    own.setConfig({
+      apis: [{ url: address, exact: true, methods: ['GET', 'POST', 'DELETE'] }],
+      scope: 'openid offline_access',
+      ...config,
+    })
+    const page = await own.open()
+    await signIn(page)
+    return page.evaluate(async (address) => {
+      const { connectTools, callAll } = await import('/mcp.js')
+      const connected = connectTools(address, { fetch: auth.fetch })
+      return connected.then((client) => callAll(client, ['greet'])).catch(({ code }) => code)
+    }, address)
+  }
+  assert.deepEqual(await greeting({ resource: address }), ['Hello, alice.'])
+  // The provider's token is for the demo's API then.
+  assert.equal(await greeting({}), 401)
 })
 
 /** Signs in with the SDK's own OAuth client. Resolves with the part of it that an app writes, which keeps the tokens. */

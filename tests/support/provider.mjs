@@ -40,7 +40,7 @@ export const ENDPOINTS = {
  * (RFC 9207), RP-initiated logout, and a ledger of requests and tokens (see ledger.mjs).
  *
  * @param {object} options
- * @param {string} options.audience The API's identifier (RFC 8707), in the access tokens' `aud`.
+ * @param {string} options.audience The API's identifier (RFC 8707), in the `aud` of tokens for no other resource.
  * @param {object[]} options.clients Client metadata; see `publicClient()`.
  * @param {string[]} options.allowedOrigins Origins that may read the token endpoint's responses (CORS).
  * @param {string} [options.host] The host name for loopback. The default 127.0.0.1 is a different site than the app's.
@@ -63,8 +63,8 @@ export const ENDPOINTS = {
  * @param {boolean} [options.backchannelLogout] True if the provider supports back-channel logout.
  * @param {Record<string, string>} [options.resources] The only resources (RFC 8707) for which tokens can be requested,
  *   each with its scopes. If `audience` is needed, list it too. The provider refuses all other resources with
- *   `invalid_target`. Without this option, it accepts any resource and issues tokens for `audience`. A token request
- *   without a resource gets a token for the first resource of the authorization request.
+ *   `invalid_target`. Without this option, it accepts any resource. A token request without a resource gets a token for the
+ *   first resource of the authorization request, or for `audience`.
  * @param {boolean | 'nonce'} [options.dpop] True if the provider supports tokens that are bound to keys (RFC 9449).
  *   With `'nonce'`, proofs also need a nonce.
  * @param {{ ledger?: Ledger, rows?: Map<string, object>, keys?: object[] }} [options.kept] What outlives the process, so
@@ -206,7 +206,7 @@ export async function startProvider({
             const scope = resources?.[resource]
             if (resources && !scope) throw new errors.InvalidTarget()
             return {
-              audience: resources ? resource : audience,
+              audience: resource,
               scope: scope ?? 'openid profile email offline_access orders',
               accessTokenFormat: 'jwt',
               accessTokenTTL: (trusted[clientId] ?? settings).accessTokenSeconds,
