@@ -933,6 +933,10 @@ fn guards_need_sessions_in_the_store_an_origin_and_bearer_tokens() {
             json!({ "guards": { "site": { "secret": spaced } } }),
             "`guards.site.secret`",
         ),
+        (
+            json!({ "guards": { "site": { "secret": "" } } }),
+            "`guards.site.secret`",
+        ),
         (json!({ "guards": [] }), "`guards`"),
         (json!({ "guards": { "site": 1 } }), "`guards.site`"),
     ] {
@@ -942,6 +946,14 @@ fn guards_need_sessions_in_the_store_an_origin_and_bearer_tokens() {
         (
             json!({ "allow": { "groups": [] } }),
             "`guards.site.allow.groups` is []",
+        ),
+        (
+            json!({ "allow": { "groups": [""] } }),
+            r#"`guards.site.allow.groups` is [""]: it must be"#,
+        ),
+        (
+            json!({ "allow": { "sub": ["ann"], "groups": ["staff", ""] } }),
+            "it has an empty string",
         ),
         (json!({ "allow": {} }), "`guards.site.allow`"),
         (json!({ "allow": null }), "`guards.site.allow`"),

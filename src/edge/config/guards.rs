@@ -58,8 +58,8 @@ fn secret(guard: &Options<'_>) -> Secret {
         "it must be at least 32 characters of visible ASCII, such as the output of openssl rand -base64 32"
     );
     let secret = guard.secret("secret", WHY);
-    let is_long = secret.len() >= SHORTEST_SECRET || secret.is_empty();
-    if !is_long || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+    let is_sound = |byte: u8| byte.is_ascii_graphic();
+    if secret.len() < SHORTEST_SECRET || !secret.bytes().all(is_sound) {
         guard.refuse_unseen("secret", WHY);
     }
     secret.into()

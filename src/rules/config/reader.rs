@@ -21,6 +21,10 @@ pub struct Seconds {
 /// The reason why an address with the scheme `http` is refused.
 pub const NOT_HTTPS: &str = msg!("it must be https; http is for loopback only");
 
+/// What the reason against an array adds if an empty string is in it.
+const EMPTY_STRING: &str =
+    msg!("; it has an empty string (is a variable of the environment not set?)");
+
 /// The object of options that are all missing.
 pub(super) static EMPTY: Object = Object::new();
 
@@ -217,6 +221,8 @@ impl<'a> Options<'a> {
         };
         for item in items {
             match item.as_str() {
+                // `''.split(',')` has one, and nothing is meant by it.
+                Some("") => self.refuse(name, &[why, EMPTY_STRING].concat()),
                 Some(text) => strings.push(text.to_owned()),
                 None => self.refuse(name, why),
             }
