@@ -82,15 +82,30 @@ test('config_invalid: a value that is not JSON', time, async () => {
 
 for (const [name, changes] of Object.entries({
   requestTimeout: 'requestTimeout() {}',
-  url: 'apis: [{ url: () => "https://api.example.com/" }]',
-  idle: 'session: { idle: () => 60 }',
+  'apis[0].url': 'apis: [{ url: () => "https://api.example.com/" }]',
+  'session.idle': 'session: { idle: () => 60 }',
 })) {
   test(`config_invalid: a function in place of ${name}`, time, async () => {
     app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault({ ...${JSON.stringify(app.config)}, ${changes} })`)
     const error = await outcomeHere()
     assert.equal(error.code, 'config_invalid')
-    assert.match(error.message, new RegExp(`^\`${name}\` is a function: write the value that it returns`))
+    assert.ok(error.message.startsWith(`\`${name}\` is a function: write the value that it returns`))
+  })
+}
+
+for (const [name, changes] of Object.entries({
+  session: 'session: new (class { get idle() { return 60 } })()',
+  'apis[0]': 'apis: [Object.create({ url: "/api/" })]',
+  sameClaims: 'sameClaims: new Set(["org"])',
+  authorizationParams: 'authorizationParams: { [Symbol("a")]: "b" }',
+})) {
+  test(`config_invalid: ${name} is not a plain object`, time, async () => {
+    app.setWorker(`import { vault } from '/strongroom/worker.js'
+vault({ ...${JSON.stringify(app.config)}, ${changes} })`)
+    const error = await outcomeHere()
+    assert.equal(error.code, 'config_invalid')
+    assert.ok(error.message.startsWith(`\`${name}\` must be `), error.message)
   })
 }
 

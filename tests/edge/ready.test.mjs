@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
+import { runInNewContext } from 'node:vm'
 import { createTokenHandler, durableObject, inIsolate, redis } from '../../pkg/dist/edge.js'
 import { startInProcess } from '../support/edge/in_process.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
@@ -77,6 +78,12 @@ for (const [what, more, given, expected] of [
     /`guards\.site\.allow\.groups`/,
   ],
   [
+    'an empty list in the environment',
+    { ...GUARDED, guards: { site: { secret: 's'.repeat(32), allow: { groups: ''.split(',') } } } },
+    env,
+    /`guards\.site\.allow\.groups` is \[""\]/,
+  ],
+  [
     'rules of a guard that the environment lacks',
     { ...GUARDED, guards: { site: { secret: 's'.repeat(32), allow: env.ALLOW } } },
     env,
@@ -102,6 +109,68 @@ for (const [what, more, given, expected] of [
     )
   })
 }
+
+const SITE = { secret: 's'.repeat(32) }
+const ALLOW = { groups: ['staff'] }
+/** Returns the configuration with a guard that has this `allow`. */
+const allowing = (allow) => ({ ...GUARDED, guards: { site: { ...SITE, allow } } })
+const hidden = (members) => {
+  const all = Object.entries(members).map(([name, value]) => [name, { value }])
+  return Object.create(Object.prototype, Object.fromEntries(all))
+}
+class Rules {
+  get groups() {
+    return ALLOW.groups
+  }
+}
+const inherited = Object.create(ALLOW)
+
+for (const [what, more, path] of [
+  ['rules of a prototype', allowing(inherited), 'guards.site.allow'],
+  ['rules of a class', allowing(new Rules()), 'guards.site.allow'],
+  ['rules of a map', allowing(new Map([['groups', ['staff']]])), 'guards.site.allow'],
+  ['rules that are not enumerable', allowing(hidden(ALLOW)), 'guards.site.allow'],
+  ['a rule with a symbol', allowing({ ...ALLOW, [Symbol('email')]: [] }), 'guards.site.allow'],
+  ['a symbol', allowing(Symbol('allow')), 'guards.site.allow'],
+  ['values in a set', allowing({ groups: new Set(['staff']) }), 'guards.site.allow.groups'],
+  [
+    'a guard of a prototype',
+    { ...GUARDED, guards: { site: Object.create({ ...SITE, allow: ALLOW }) } },
+    'guards.site',
+  ],
+  ['guards of a prototype', { ...GUARDED, guards: Object.create({ site: SITE }) }, 'guards'],
+  ['a rule that a function returns', allowing(() => inherited), 'guards.site.allow'],
+  ['a function that a function returns', allowing(() => () => ALLOW), 'guards.site.allow'],
+  ['a session of a prototype', { session: Object.create({ storage: 'in-store' }) }, 'session'],
+  ['a function for the session', { session: () => GUARDED.session }, 'session'],
+  [
+    'an address in a list',
+    { routes: [{ prefix: '/api/', upstream: new URL('http://[::1]/') }] },
+    'routes[0].upstream',
+  ],
+  ['a large number', { clockTolerance: 60n }, 'clockTolerance'],
+]) {
+  test(`config_invalid: ${what} would be lost in JSON`, async () => {
+    await assert.rejects(handler(more).ready(env), (error) => {
+      assert.equal(error.code, 'config_invalid')
+      assert.ok(error.message.startsWith(`\`${path}\` must be `), error.message)
+      return true
+    })
+  })
+}
+
+test('config_invalid: a configuration of a prototype', async () => {
+  const made = createTokenHandler(Object.create({ ...VALID, coordinator: inIsolate(), log() {} }))
+  await assert.rejects(made.ready(env), { message: /^`config` must be / })
+})
+
+test('objects of another realm, and without a prototype, are a configuration', async () => {
+  const other = runInNewContext(`(${JSON.stringify(allowing({ groups: ['staff'] }))})`)
+  await handler(other).ready(env)
+  await handler({ ...other, guards: () => other.guards }).ready(env)
+  const bare = Object.assign(Object.create(null), allowing(Object.assign(Object.create(null), ALLOW)))
+  await handler(bare).ready(env)
+})
 
 const probe = async (made, kind, context, method = 'GET') =>
   (await made.fetch(new Request(`https://app.example.com/auth/health/${kind}`, { method }), env, context))

@@ -265,6 +265,7 @@ const FAULTS = [
   [{ clientId: undefined }, /^`clientId` is missing/],
   [{ session: { persist: 'encrypted' } }, /^`session\.persist` is "encrypted"/],
   [{ claims: () => [] }, /^`claims` is a function/],
+  [{ session: Object.create({ persist: 'sealed' }) }, /^`session` must be .* object literal/],
 ]
 
 for (const [change, message, isName = false] of FAULTS) {

@@ -1,14 +1,16 @@
 import { StrongroomError } from '../page/errors/error.js'
+import { isPlain, plainCopy } from '../protocol/plain.js'
 import type { ProfileIdentity, TokenResponseIdentity } from '../worker/config.js'
 import { type CoordinatorSource, failed } from './coordinators/coordinator.js'
 import type { HandlerEvent, LogEntry, Observer } from './events.js'
+import { SEND, type WithSend } from './upstream/provider.js'
 
 /** A value, or a function that reads the value from the platform's `env`: `env => env.CLIENT_SECRET`. */
 export type FromEnv<T> = T | ((env: any) => T)
 
 /**
  * The configuration of a token handler. The configuration is read with the first request or by `ready()`, and cannot
- * change afterwards.
+ * change afterwards. Its objects are literals: those of a class, such as a `Map`, are refused.
  */
 export interface TokenHandlerConfig {
   /** The provider's issuer identifier, exactly as in its metadata: an https URL, or http on loopback. */
@@ -333,19 +335,19 @@ export interface Guard {
 
 /** Returns the configuration for the core as JSON. Each function is replaced by the value that it reads from `env`. */
 export const configJson = (config: TokenHandlerConfig, env: unknown): string => {
-  const { coordinator, log, observe, onSessionEnd, session, ...rest } = config
+  const {
+    coordinator,
+    log,
+    observe,
+    onSessionEnd,
+    session,
+    [SEND]: send,
+    ...rest
+  } = plain(config as TokenHandlerConfig & WithSend, 'config')
   // A function gets requests, and not `env`.
-  const { bind, describe, ...times } = session ?? {}
+  const { bind, describe, ...times } = plain(session ?? {}, 'session')
   const kept = typeof bind === 'function' ? times : { ...times, bind }
-  const all = resolved({ ...rest, session: session && kept }, env) as { guards?: unknown }
-  // JSON leaves out what is undefined, and a guard without `allow` would let every user in. The core refuses null.
-  const guards = all.guards && JSON.parse(JSON.stringify(all.guards, (_, value) => value ?? null))
-  return JSON.stringify({ ...all, guards })
-}
-
-/** Replaces each function by the value that it reads from `env`. */
-const resolved = (value: unknown, env: unknown, path = ''): unknown => {
-  if (typeof value === 'function') {
+  const read = (path: string, value: Function): unknown => {
     try {
       return value(env)
     } catch (error) {
@@ -353,11 +355,16 @@ const resolved = (value: unknown, env: unknown, path = ''): unknown => {
       throw new StrongroomError('config_invalid', `\`${path}\`: ${failed(error)}${without}`)
     }
   }
-  if (Array.isArray(value)) return value.map((one, i) => resolved(one, env, `${path}[${i}]`))
-  if (typeof value !== 'object' || value === null) return value
-  const members = Object.entries(value).map(([name, one]) => [
-    name,
-    resolved(one, env, path ? `${path}.${name}` : name),
-  ])
-  return Object.fromEntries(members)
+  const all = plainCopy({ ...rest, session: session && kept }, notPlain, read) as { guards?: unknown }
+  // JSON leaves out what is undefined, and a guard without `allow` would let every user in. The core refuses null.
+  const guards = all.guards && JSON.parse(JSON.stringify(all.guards, (_, value) => value ?? null))
+  return JSON.stringify({ ...all, guards })
+}
+
+/** Returns an object of the configuration, if it has no other members than its own. */
+const plain = <T extends object>(value: T, path: string): T => (isPlain(value, SEND) ? value : notPlain(path))
+
+const notPlain = (path: string): never => {
+  const why = `must be a string, a number, a boolean, an array or an object literal: what an object inherits from its class, and members that are symbols or not enumerable, would be lost`
+  throw new StrongroomError('config_invalid', `\`${path}\` ${why}`)
 }

@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import * as core from '../../glue/strongroom.js'
 import { expandMessage } from '../page/errors/error-messages.js'
-import { A_FUNCTION } from '../protocol/message-keys.js'
+import { vaultJson } from '../protocol/plain.js'
 
 /** Returns the fault of a configuration, or `undefined`. `base` is the worker's address. */
 export type Judge = (config: unknown, base: string) => string | undefined
@@ -21,13 +21,13 @@ export const loadJudge = async (): Promise<Judge> => {
   const bytes = await readFile(new URL('../strongroom_bg.wasm', import.meta.url))
   core.initSync({ module: await WebAssembly.compile(bytes) })
   return (config, base) => {
-    let fault: string | undefined | null
-    // As in the worker: JSON would omit such a member.
-    const json = JSON.stringify(config, (name, value) => {
-      if (typeof value === 'function' && isNaN(+name)) fault ??= `\`${name}\`${A_FUNCTION}`
-      return value
-    })
-    fault ??= core.start(json ?? 'null', base, '', scopeAt(base), nothing, storeLock, database)
+    let json
+    try {
+      json = vaultJson(config)
+    } catch (error) {
+      return expandMessage((error as Error).message)
+    }
+    const fault = core.start(json, base, '', scopeAt(base), nothing, storeLock, database)
     return fault == null ? undefined : expandMessage(fault)
   }
 }

@@ -5,8 +5,9 @@ import { type StoreLock, openStoreLock } from './store-lock.js'
 import { database, openEarly } from './database.js'
 import type { VaultConfig } from './config.js'
 import { StrongroomError } from '../page/errors/error.js'
-import { A_FUNCTION, THREW, TRAPPED, UNREADABLE } from '../protocol/message-keys.js'
+import { THREW, TRAPPED, UNREADABLE } from '../protocol/message-keys.js'
 import { isLoopback } from '../protocol/loopback.js'
+import { vaultJson } from '../protocol/plain.js'
 import { BYE, FRAMED_HANDSHAKE, HANDSHAKE, lockName, type VaultMessage } from '../protocol/messages.js'
 import { loadWasm, type WasmSource } from './wasm.js'
 
@@ -62,13 +63,7 @@ export const vault = (config: VaultConfig, options: VaultOptions = {}): void => 
 const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
   // The configuration is serialized before anything asynchronous happens, so that later changes of the object have no
   // effect.
-  const json =
-    JSON.stringify(config, (name, value) => {
-      // JSON would omit a member whose value is a function. In an array a function becomes null, which the core
-      // refuses.
-      if (typeof value === 'function' && isNaN(+name)) throw configInvalid(`\`${name}\`${A_FUNCTION}`)
-      return value
-    }) ?? 'null'
+  const json = vaultJson(config)
   // Bundlers look for exactly this expression with `new URL`.
   wasm ??= new URL('./strongroom_bg.wasm', import.meta.url)
   const lock = (storeLock = openStoreLock(stop))

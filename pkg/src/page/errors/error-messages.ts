@@ -24,6 +24,7 @@ import {
   THREW,
   TRAPPED,
   NOT_CREATED,
+  NOT_PLAIN,
   OTHER_ACCOUNT,
   UNREADABLE,
   UNSUPPORTED_CONTEXT,
@@ -83,6 +84,8 @@ const BY_KEY: Record<string, string> = {
   [NO_ADDRESS]: 'handleCallback() takes an address, and was passed an object of options or an event',
   [A_FUNCTION]:
     ' is a function: write the value that it returns, since the configuration is passed on as JSON',
+  [NOT_PLAIN]:
+    ' must be a string, a number, a boolean, an array or an object literal: what an object inherits from its class, and members that are symbols or not enumerable, would be lost',
   [UNREADABLE]: 'the configuration cannot be read: ',
   [TRAPPED]: 'the core trapped',
   [THREW]: "the worker's file threw: ",
