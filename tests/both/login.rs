@@ -54,6 +54,31 @@ fn session_without_refresh_token_ends_with_its_access_token() {
 }
 
 #[test]
+fn login_that_loses_the_refresh_token_is_reported() {
+    for (config, options, issues_first) in [
+        ("{}", "", true),
+        ("{}", r#""prompt":"none""#, true),
+        (r#"{"consent":"always"}"#, r#""prompt":"none""#, true),
+        (r#"{"consent":"always"}"#, "", true),
+        (r#"{"scope":"openid"}"#, r#""prompt":"none""#, true),
+        (r#"{"consent":"always"}"#, "", false),
+        ("{}", r#""prompt":"none""#, false),
+    ] {
+        let mut client = Machine::with(config);
+        client.provider().issues_refresh_tokens = issues_first;
+        assert_eq!(client.sign_in_with(options), Ok(()));
+        assert!(client.warnings().is_empty(), "{config} {options}");
+        client.provider().issues_refresh_tokens = false;
+        assert_eq!(client.sign_in_with(options), Ok(()));
+        let expected: &[&str] = match issues_first {
+            true => &["refresh_token_missing"],
+            false => &[],
+        };
+        assert_eq!(client.warnings(), expected, "{config} {options}");
+    }
+}
+
+#[test]
 fn ignored_max_age_is_no_clock_error() {
     for (age, code) in [(121, Some("sign_in_not_repeated")), (120, None)] {
         let mut client = Machine::with("{}");

@@ -39,7 +39,7 @@ use rules::codec::json::Value;
 use rules::codec::url::Url;
 use rules::login::authorization_request::{self, LoginParams, Pending};
 use rules::login::authorization_response::AuthorizationResponse;
-use rules::login::completion::{Completion, Failed, Granted, Known, Step};
+use rules::login::completion::{Completion, Failed, Granted, Known, LOSES_REFRESH_TOKEN, Step};
 use rules::oauth::identity::Identity;
 use rules::oauth::metadata::Metadata;
 use rules::session::EndReason;
@@ -262,6 +262,9 @@ async fn finish_login(
     };
     task.client_accepted();
     report(task, &granted);
+    // The operator may have chosen scopes for which the provider issues no refresh token.
+    let is_missed = granted.lacks_refresh_token && granted.tokens.misses_refresh_token(&flow.scope);
+    let why_missed = is_missed.then_some(granted.why_no_refresh_token);
     let Granted { tokens, user, .. } = granted;
     let identifiers = match order::identifiers(task, &user).await {
         Ok(identifiers) => identifiers,
@@ -277,7 +280,14 @@ async fn finish_login(
     let cookies = save(context, &session, &user).await?;
     task.observe_session(&session, Happened::SessionBegan);
     // The previous session is ended last, because a failed login must not end it.
-    end_previous_session(context, pending, &user).await;
+    let had_refresh_token = end_previous_session(context, pending, &user).await;
+    if had_refresh_token && session.refresh_token.is_none() {
+        task.fault_of(Code::RefreshTokenMissing, &[LOSES_REFRESH_TOKEN]);
+    } else if let Some(why) = why_missed {
+        let message =
+            msg!("offline_access was requested, and the provider issued no refresh token");
+        task.fault_of(Code::RefreshTokenMissing, &[message, why]);
+    }
     let mut response = return_to_app(context, login).await;
     response.cookies.extend(cookies);
     let storage = task.config().storage;
@@ -317,16 +327,6 @@ fn report(task: &Task, granted: &Granted) {
             }
             _ => task.fault(warning),
         }
-    }
-    // The operator may have chosen scopes for which the provider issues no refresh token.
-    let scope = &task.config().flow.scope;
-    if granted.lacks_refresh_token && granted.tokens.misses_refresh_token(scope) {
-        let message =
-            msg!("offline_access was requested, and the provider issued no refresh token");
-        task.fault_of(
-            Code::RefreshTokenMissing,
-            &[message, granted.why_no_refresh_token],
-        );
     }
 }
 
@@ -489,15 +489,20 @@ async fn pending(
     Ok(login)
 }
 
-/// Ends the session that the browser had before, and warns if the user should have signed in again. The refresh token
+/// Ends the session that the browser had before, and warns if the user should have signed in again. Returns true if that
+/// session has a refresh token. The refresh token
 /// of that session is revoked only if the session belongs to another user. For the same user, many providers would also
 /// revoke the new token, which belongs to the same grant.
 ///
 /// A bound session also ends without its bound cookie, which browsers often do not send here. So the user who signs in again
 /// leaves no session behind, and a copy of the cookie can end the session, but not use it.
-async fn end_previous_session(context: &RequestContext, pending: &Pending, user: &Identity) {
+async fn end_previous_session(
+    context: &RequestContext,
+    pending: &Pending,
+    user: &Identity,
+) -> bool {
     let Ok(Some(before)) = context.presented().await else {
-        return;
+        return false;
     };
     let previous = before.user();
     if let Some(previous) = &previous
@@ -511,6 +516,7 @@ async fn end_previous_session(context: &RequestContext, pending: &Pending, user:
         let reason = EndReason::of_logout(&context.task.config().flow);
         end::end_session(&context.task, &before, reason).await;
     }
+    before.refresh_token.is_some()
 }
 
 /// Returns true if the browser may have withheld the `SameSite=Strict` cookie, because no page of this site began this

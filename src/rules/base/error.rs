@@ -122,8 +122,9 @@ codes! {
     /// client or origin, so script can change the request.
     LoginNotPushed = "login_not_pushed", "Check clientId and redirectUri, and allow pushed requests for this client and origin at the provider, or set par: false.";
     /// A warning: the provider issued no refresh token, or one that is not usable, so that the session ends with its access
-    /// token. There is no warning about a login with `consent: 'always'` or without interaction, or, over a token handler
-    /// or without OpenID Connect, if the login did not request `offline_access`. Some providers issue refresh tokens to a [token handler](edge.md) only.
+    /// token. Unless it replaces a session with a refresh token, there is no warning about a login with `consent: 'always'`
+    /// or without interaction, or, over a token handler or without OpenID Connect, if the login did not request
+    /// `offline_access`. Some providers issue refresh tokens to a [token handler](edge.md) only.
     RefreshTokenMissing = "refresh_token_missing", "If the message names a flaw, check the token endpoint; otherwise request offline_access, set consent: 'always' if the provider issues refresh tokens only then, or allow refresh tokens for this client at the provider.";
     /// The provider granted scopes that the login did not request. With `unrequestedScopes: 'refuse'` the login fails.
     /// Otherwise this is a warning, which appears once on the page's console or in the token handler's log, there also

@@ -15,11 +15,12 @@ use rules::base::list::{self, List};
 use rules::codec::json::Writer;
 use rules::login::authorization_request::{self, Pending};
 use rules::login::authorization_response::AuthorizationResponse;
-use rules::login::completion::{Completion, Failed, Granted, Known, Step};
+use rules::login::completion::{Completion, Failed, Granted, Known, LOSES_REFRESH_TOKEN, Step};
 use rules::oauth::dpop::PublicKey;
 use rules::oauth::identity::Identity;
 use rules::oauth::token_endpoint::TokenSet;
 use rules::prelude::*;
+use rules::session::Session;
 
 /// Largest number of authorization responses that are processed at the same time.
 const MAX_CALLBACKS: usize = 32;
@@ -461,8 +462,12 @@ impl Completing {
         }
         let flow = &ctx.config.flow;
         let requested_scope = pending.requested_scope(flow);
+        let before = ctx.session.as_deref().and_then(Session::refresh_token);
         // Without OpenID Connect, a server that issues no refresh tokens is not unusual.
-        if lacks_refresh_token
+        if tokens.refresh_token.is_none() && before.is_some() {
+            let warning = Error::new(Code::RefreshTokenMissing, LOSES_REFRESH_TOKEN);
+            ctx.warn_developer(port, &warning);
+        } else if lacks_refresh_token
             && (flow.has_openid() || tokens.misses_refresh_token(requested_scope))
         {
             let message = [
