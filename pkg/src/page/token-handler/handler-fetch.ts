@@ -83,7 +83,7 @@ export const handlerFetch = (
     const report = (status: number) =>
       state.emit('call', { url: urlWithoutQuery!, method, status, duration: performance.now() - began })
     state.trace('call_sent', { call, detail: `${method} ${urlWithoutQuery}` })
-    const response = await fetch(outgoing)
+    const response = await sendPlainly(outgoing, init.priority)
       .finally(onResponse)
       .catch((error) => {
         state.trace('call_answered', { call, detail: String((error as Error).message) })
@@ -139,6 +139,22 @@ export const handlerFetch = (
   return send
 }
 
+/**
+ * Sends a request as tools expect it that have wrapped `fetch` and add headers to `init`: the headers are a plain object
+ * there, and a request without a body is an address and `init`. A body must stay in the request: `init` would make a stream
+ * of it, which HTTP/1.1 cannot send.
+ */
+const sendPlainly = (request: Request, priority: RequestInit['priority']): Promise<Response> => {
+  const headers = Object.fromEntries(request.headers)
+  if (hasBody(request)) return fetch(request, { headers })
+  const { url, method, mode, credentials, cache, redirect, integrity, keepalive, signal } = request
+  const init = { method, mode, credentials, cache, redirect, integrity, keepalive, signal, headers }
+  return fetch(url, priority ? { ...init, priority } : init)
+}
+
+/** Returns true if a request has a body. Some browsers have no `Request.body`. */
+const hasBody = ({ method, body }: Request): boolean => body !== null && !/^(GET|HEAD)$/.test(method)
+
 /** Returns a copy of the request with another URL. */
 const copyRequest = (
   url: string,
@@ -160,7 +176,7 @@ const bodyOf = async (
   body: BodyInit | null | undefined,
 ): Promise<Blob | ReadableStream | undefined> => {
   if (body instanceof ReadableStream) return body
-  if (request.body === null || /^(GET|HEAD)$/.test(request.method)) return
+  if (!hasBody(request)) return
   return request.blob().catch(async (error) => {
     if (!(body instanceof FormData)) throw error
     return (await load(() => import('../fetch/form.js'), 'formBlob')).formBlob(
