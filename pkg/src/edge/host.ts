@@ -91,7 +91,7 @@ export interface Check {
 }
 
 /** The time limit in milliseconds for a body that the handler itself reads. */
-const BODY_TIME = 5000
+export const BODY_TIME = 5000
 
 /** The milliseconds after which a timer of one second is lost: some platforms end it with its request. */
 const LOST = 1500

@@ -1,4 +1,4 @@
-import { DEFAULT_BASE } from '../../glue/constants.js'
+import { DEFAULT_BASE, MAX_LOGOUT_BODY } from '../../glue/constants.js'
 import { StrongroomError } from '../page/errors/error.js'
 import type { TokenHandlerConfig } from './config.js'
 import { failed } from './coordinators/coordinator.js'
@@ -14,9 +14,10 @@ import {
   scopedHandlerFactory,
   type TokenHandler,
 } from './handler.js'
-import type { Context, Host } from './host.js'
+import { BODY_TIME, type Context, type Host } from './host.js'
 import type { OuterRequest, RequestAuth } from './request-auth.js'
 import { Documents } from './upstream/documents.js'
+import { textOf } from './upstream/provider.js'
 
 /** The options of `tenants`. */
 export interface TenantsOptions {
@@ -61,6 +62,17 @@ export interface Tenants extends RequestHandler {
    * @returns False if the handler stays, because it could not write a session's end or new tokens to its coordinator.
    */
   forget(name: string): boolean
+  /**
+   * Passes a back-channel logout on to tenants that have one client, and so one address at the provider. Call it for requests
+   * for that address. Each tenant gets a copy of the body, which may have 64 KB. Resolves with the first response that is an
+   * error, if there is one, so that the provider learns of it.
+   */
+  backChannelLogout(
+    request: Request,
+    names: readonly string[],
+    env?: unknown,
+    context?: Context,
+  ): Promise<Response>
 }
 
 /** The default of `most`. */
@@ -101,6 +113,8 @@ const HALF_PAIR = /\p{Surrogate}/u
 /** The handler of a tenant. */
 interface Tenant {
   handler: TokenHandler
+  /** The base path of its endpoints. */
+  base: string
   host: Host
   /** The number of calls in flight. */
   users: number
@@ -127,6 +141,23 @@ export const tenantsFactory =
     return {
       ...methods(pool, (request, env) => options.select(request, env)),
       forget: (name) => pool.forget(name),
+      async backChannelLogout(request, names, env, context) {
+        const body = await textOf(request.body, MAX_LOGOUT_BODY, BODY_TIME)
+        if (body === undefined)
+          return plain('The body is not a text of at most 64 KB that arrives in time', 413)
+        const pass = ({ handler, base }: Tenant) => {
+          const url = new URL(`${base}/backchannel-logout`, request.url)
+          return handler.fetch(
+            new Request(url, { method: 'POST', headers: request.headers, body }),
+            env,
+            context,
+          )
+        }
+        const responses = await Promise.all(
+          names.map((name) => respond(pool, pool.enter(name, env), pass, notFound)),
+        )
+        return responses.find(({ ok }) => !ok) ?? responses[0] ?? notFound()
+      },
       of: (name) => {
         const use = async <T>(env: unknown, act: (handler: TokenHandler) => Promise<T>): Promise<T> => {
           const tenant = await pool.enter(name, env)
@@ -148,28 +179,37 @@ export const tenantsFactory =
     }
   }
 
+/** Responds with `act` if there is a tenant, and otherwise with `none`. */
+const respond = async <T extends Response | undefined>(
+  pool: Pool,
+  entered: Promise<Tenant | undefined>,
+  act: (tenant: Tenant) => Promise<T>,
+  none: () => T,
+): Promise<T | Response> => {
+  let tenant: Tenant | undefined
+  try {
+    tenant = await entered
+  } catch {
+    return unavailable()
+  }
+  if (!tenant) return none()
+  try {
+    return await act(tenant)
+  } finally {
+    pool.leave(tenant)
+  }
+}
+
 /** Returns the methods that take a request. */
 const methods = (pool: Pool, select: Select): RequestHandler => {
   /** Responds to a request as the tenant's handler does. */
-  const respond = async (
-    way: 'fetch' | 'handle',
-    request: Request,
-    env: unknown,
-    context?: Context,
-  ): Promise<Response | undefined> => {
-    let tenant: Tenant | undefined
-    try {
-      tenant = await pool.select(select, request, env)
-    } catch {
-      return unavailable()
-    }
-    if (!tenant) return probe(request, context)
-    try {
-      return await tenant.handler[way](request, env, context)
-    } finally {
-      pool.leave(tenant)
-    }
-  }
+  const handle = (way: 'fetch' | 'handle', request: Request, env: unknown, context?: Context) =>
+    respond<Response | undefined>(
+      pool,
+      pool.select(select, request, env),
+      ({ handler }) => handler[way](request, env, context),
+      () => probe(request, context),
+    )
   const forRequest = (request: OuterRequest, env?: unknown, context?: Context): RequestAuth => {
     let found: Promise<{ tenant: Tenant; auth: RequestAuth } | undefined> | undefined
     const find = async () => {
@@ -214,10 +254,8 @@ const methods = (pool: Pool, select: Select): RequestHandler => {
     }
   }
   return {
-    handle: (request, env, context) => respond('handle', request, env, context),
-    fetch: async (request, env, context) =>
-      (await respond('fetch', request, env, context)) ??
-      new Response('Not found', { status: 404, headers: PLAIN }),
+    handle: (request, env, context) => handle('handle', request, env, context),
+    fetch: async (request, env, context) => (await handle('fetch', request, env, context)) ?? notFound(),
     for: forRequest,
     session: (request, env, context) => forRequest(request, env, context).session(),
   }
@@ -433,6 +471,7 @@ class Pool {
     const onStart = (host: Host) => {
       tenant.host = host
     }
+    tenant.base = config.base ?? DEFAULT_BASE
     tenant.handler = this.#createHandler(config, {}, { tenant: name, documents: this.#documents, onStart })
     try {
       await tenant.handler.ready(env)
@@ -510,7 +549,11 @@ const probe = (request: Request, context?: Context): Response | undefined => {
 }
 
 /** Returns the response to a request whose tenant cannot be served now. */
-const unavailable = (): Response =>
-  new Response('The server could not respond', { status: 503, headers: { ...PLAIN, 'retry-after': '10' } })
+const unavailable = (): Response => plain('The server could not respond', 503, { 'retry-after': '10' })
+
+const notFound = (): Response => plain('Not found', 404)
+
+const plain = (text: string, status: number, headers?: Record<string, string>): Response =>
+  new Response(text, { status, headers: { ...PLAIN, ...headers } })
 
 const shown = (name: string): string => JSON.stringify(name)

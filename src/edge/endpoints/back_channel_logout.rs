@@ -22,7 +22,7 @@ use rules::oauth::jwt::{Jwt, seconds};
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// Longest body of a logout request, in bytes.
-const MAX_BODY: usize = 64 * 1024;
+const MAX_LOGOUT_BODY: usize = 64 * 1024;
 
 /// Longest `jti`, in bytes.
 const MAX_JTI: usize = 512;
@@ -45,7 +45,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
             .finish();
         response::json(400, body)
     };
-    let token = match context.task.perform(Effect::Body(MAX_BODY)).await {
+    let token = match context.task.perform(Effect::Body(MAX_LOGOUT_BODY)).await {
         Reply::Body(Some(body)) => logout_token(&body),
         _ => None,
     };

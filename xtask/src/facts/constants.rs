@@ -7,7 +7,7 @@ use std::fs;
 use syn::{BinOp, Expr, ForeignItem, Ident, Item, Lit};
 
 /// The names of the constants in each file of `src`.
-const SHARED: [(&str, &[&str]); 26] = [
+const SHARED: [(&str, &[&str]); 27] = [
     ("src/rules/base/http.rs", &["MAX_BODY"]),
     (
         "src/edge/module/lib.rs",
@@ -49,6 +49,10 @@ const SHARED: [(&str, &[&str]); 26] = [
     (
         "src/edge/marker.rs",
         &["BACKGROUND", "HANDLER_HEADER", "USER"],
+    ),
+    (
+        "src/edge/endpoints/back_channel_logout.rs",
+        &["MAX_LOGOUT_BODY"],
     ),
     ("src/edge/io.rs", &["BEAT", "NONCE_LEN"]),
     ("src/edge/proxy/headers.rs", &["FOR_CACHES"]),
