@@ -1,12 +1,13 @@
 //! Builds the npm package in `pkg/dist` from `pkg/glue` and `pkg/src`, and then bundles the demo site.
 
 use crate::at_once::each;
-use crate::paths::{at, files_below, root};
+use crate::paths::{at, files_below, root, target};
 use crate::process::node;
 use crate::progress::{Output, seconds, step, unchanged};
 use crate::stamp::Stamp;
 use crate::{facts, install, testing, wasm};
-use anyhow::Result;
+use anyhow::{Context, Result};
+use std::fs::{self, File};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
@@ -20,12 +21,30 @@ const PROJECTS: [&str; 5] = [
     "pkg/tsconfig.doctor.json",
 ];
 
+/// The file whose lock a build holds.
+const LOCK: &str = "build.lock";
+
+/// Waits until no other process builds in this clone: two would write the same files, such as those of `pkg/dist`. Keep the
+/// returned file open until the end of the build. A process that ends releases the lock, too.
+fn lock(name: &str) -> Result<File> {
+    let path = target(name);
+    fs::create_dir_all(target(""))?;
+    let file = File::create(&path)?;
+    if file.try_lock().is_err() {
+        println!("another command builds in this clone; this one waits for it");
+        let failed = || format!("{} could not be locked", path.display());
+        file.lock().with_context(failed)?;
+    }
+    Ok(file)
+}
+
 /// Builds everything that is out of date, once per run of this program.
 pub(crate) fn build() -> Result<()> {
     static DONE: AtomicBool = AtomicBool::new(false);
     if DONE.load(Relaxed) {
         return Ok(());
     }
+    let _alone = lock(LOCK)?;
     let start = Instant::now();
     println!("build");
     install::npm_packages()?;
@@ -52,6 +71,7 @@ pub(crate) const DEMO: &str = "target/demo";
 /// Builds what the demo loads, in less than half the time of [`build`]. `npm pack` packs `pkg/dist`, so that folder always has
 /// all files.
 pub(crate) fn demo() -> Result<()> {
+    let _alone = lock(LOCK)?;
     let start = Instant::now();
     println!("build the demo");
     install::npm_packages()?;
@@ -206,4 +226,29 @@ fn site() -> Result<()> {
         node(&["www/build.mjs"]).run_quietly()
     })?;
     stamp.write(&outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{File, lock, target};
+    use std::sync::Mutex;
+    use std::thread;
+
+    #[test]
+    fn second_build_waits_for_the_first() {
+        const NAME: &str = "test-of-builds.lock";
+        let built = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            let first = lock(NAME).unwrap();
+            scope.spawn(|| {
+                let _alone = lock(NAME).unwrap();
+                built.lock().unwrap().push("second");
+            });
+            let other = File::open(target(NAME)).unwrap();
+            assert!(other.try_lock().is_err());
+            built.lock().unwrap().push("first");
+            drop(first);
+        });
+        assert_eq!(built.into_inner().unwrap(), ["first", "second"]);
+    }
 }
