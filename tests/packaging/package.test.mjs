@@ -317,6 +317,18 @@ for (const [part, { in: document = 'README.md', lib, has, before }] of Object.en
   })
 }
 
+test('README.md: the calls compile, and the name in components is a string or missing', async () => {
+  const text = await readFile(`${root}README.md`, 'utf8')
+  const [, code, name] = /```ts\n(const response = .*?in components: ([^\n]*)\n.*?)```/s.exec(text)
+  const imports = `import { auth } from './auth'\nimport { useSession } from 'strongroom/react'\n`
+  const component = `export const Name = (): string | undefined => ${name}\n`
+  await writeFile(`${project}/readme.react.ts`, imports + code + component)
+  await writeFile(`${project}/auth.ts`, AUTH)
+  const config = { extends: './tsconfig.bindings.json', files: ['readme.react.ts'] }
+  await writeFile(`${project}/tsconfig.readme.json`, JSON.stringify(config))
+  await tsc('tsconfig.readme.json')
+})
+
 /** The expression in a document that reads the protocol in a configuration. */
 async function documentedProtocol(document) {
   const text = await readFile(`${root}${document}`, 'utf8')
