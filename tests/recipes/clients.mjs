@@ -21,9 +21,12 @@ const codes = () => {
   return `
 import { Client, cacheExchange, fetchExchange } from '@urql/core'
 import { GraphQLClient } from 'graphql-request'
+import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/connect-web'
 import { httpLink } from '@trpc/client'
 import { fetchBaseQuery } from '@reduxjs/toolkit/query'
 
+export const createConnect = (auth, baseUrl) => ${configOf('Connect')}
+export const createGrpcWeb = (auth, baseUrl) => ${configOf('gRPC-web')}
 export const createUrql = (auth, url) => ${configOf('urql')}
 export const createGraphqlRequest = (auth, url) => ${configOf('graphql-request')}
 export const createTrpcLink = (auth, url) => ${configOf('tRPC')}
@@ -33,6 +36,8 @@ export const errorOfTable = {
   urql: (error) => ${errorIn('urql')},
   'graphql-request': (error) => ${errorIn('graphql-request')},
   tRPC: (error) => ${errorIn('tRPC')},
+  Connect: (error) => ${errorIn('Connect')},
+  'gRPC-web': (error) => ${errorIn('gRPC-web')},
   'RTK Query': (error) => [${rtkStatus}, '${rtkExpected}'],
 }
 `
@@ -47,7 +52,7 @@ export const vaultError = (error) => ${errorIn('Apollo Client', place)}
 `
 
 /** The clients whose configuration in the table is an expression. */
-const NAMES = ['urql', 'Apollo Client', 'graphql-request', 'tRPC', 'RTK Query']
+const NAMES = ['urql', 'Apollo Client', 'graphql-request', 'tRPC', 'Connect', 'gRPC-web', 'RTK Query']
 
 /** The names by which the guide's code reads each cache. */
 const CACHE_NAMES = {
@@ -113,6 +118,7 @@ export const createKy = (auth) => ${guide.block('shouldRetry')}
 /** A module with all blocks and rows, for the check of their types. */
 const types = () => `
 import { HttpLink } from '@apollo/client'
+import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/connect-web'
 import { fetchBaseQuery } from '@reduxjs/toolkit/query'
 import { httpLink } from '@trpc/client'
 import { cacheExchange, Client, fetchExchange } from '@urql/core'
@@ -169,7 +175,7 @@ const APOLLO = { file: 'apollo.test.mjs', module: 'apollo.mjs', tool: '@apollo/c
 
 export const RECIPES = [
   {
-    name: 'urql, graphql-request, tRPC, RTK Query',
+    name: 'urql, graphql-request, tRPC, Connect, RTK Query',
     run: (tools) => runClients(tools, { ...TABLE, tool: '@urql/core' }),
   },
   {

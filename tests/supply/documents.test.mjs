@@ -158,6 +158,7 @@ const PACKAGES = {
   MSW: 'msw',
   'Apollo Client': '@apollo/client',
   tRPC: '@trpc/client',
+  Connect: '@connectrpc/connect',
   'RTK Query': '@reduxjs/toolkit',
   'TanStack Query': '@tanstack/react-query',
   SWR: 'swr',

@@ -1,6 +1,10 @@
 // The rows of the guide's table. `codes.mjs` is written from the guide.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { create, createFileRegistry } from '@bufbuild/protobuf'
+import { file_google_protobuf_wrappers as wrappers, FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt'
+import { createClient, createConnectRouter } from '@connectrpc/connect'
+import { createFetchHandler } from '@connectrpc/connect/protocol'
 import { configureStore } from '@reduxjs/toolkit'
 import { createApi } from '@reduxjs/toolkit/query'
 import { createTRPCClient } from '@trpc/client'
@@ -8,7 +12,9 @@ import { initTRPC } from '@trpc/server'
 import { fetchRequestHandler } from '@trpc/server/adapters/fetch'
 import { StrongroomError } from 'strongroom'
 import {
+  createConnect,
   createGraphqlRequest,
+  createGrpcWeb,
   createRtkBaseQuery,
   createTrpcLink,
   createUrql,
@@ -23,6 +29,40 @@ const url = `${ORIGIN}/graphql`
 const { router, procedure } = initTRPC.create()
 const orders = router({ orders: procedure.query(() => [{ id: 1041 }]) })
 
+/** A service whose method responds with two messages. */
+const file = create(FileDescriptorProtoSchema, {
+  name: 'orders.proto',
+  syntax: 'proto3',
+  dependency: [wrappers.proto.name],
+  service: [
+    {
+      name: 'Orders',
+      method: [
+        {
+          name: 'watch',
+          inputType: '.google.protobuf.Int32Value',
+          outputType: '.google.protobuf.Int32Value',
+          serverStreaming: true,
+        },
+      ],
+    },
+  ],
+})
+const Orders = createFileRegistry(file, () => wrappers.proto).getService('Orders')
+const [watch] = createConnectRouter().service(Orders, {
+  async *watch({ value }) {
+    for (const added of [0, 1]) yield { value: value + added }
+  },
+}).handlers
+const serve = createFetchHandler(watch)
+
+const readAll = async (transport) => {
+  const read = []
+  for await (const { value } of createClient(Orders, transport).watch({ value: 1041 })) read.push(value)
+  assert.deepEqual(read, [1041, 1042])
+  return [{ id: read[0] }]
+}
+
 /** Functions that call the API with a client, and reject as the client does. */
 const CLIENTS = {
   urql: async (auth) => {
@@ -32,12 +72,16 @@ const CLIENTS = {
   },
   'graphql-request': async (auth) => (await createGraphqlRequest(auth, url).request(QUERY)).orders,
   tRPC: (auth) => createTRPCClient({ links: [createTrpcLink(auth, `${ORIGIN}/trpc`)] }).orders.query(),
+  Connect: (auth) => readAll(createConnect(auth, ORIGIN)),
+  'gRPC-web': (auth) => readAll(createGrpcWeb(auth, ORIGIN)),
 }
 
 const respond = (request) =>
   request.url.startsWith(url)
     ? graphql()
-    : fetchRequestHandler({ endpoint: '/trpc', req: request, router: orders, createContext: () => ({}) })
+    : request.url.endsWith(watch.requestPath)
+      ? serve(request)
+      : fetchRequestHandler({ endpoint: '/trpc', req: request, router: orders, createContext: () => ({}) })
 
 for (const [name, call] of Object.entries(CLIENTS)) {
   test(`${name}: reads through the vault`, time, async () => {
@@ -45,7 +89,7 @@ for (const [name, call] of Object.entries(CLIENTS)) {
     const [order] = await call(auth)
     assert.equal(order.id, 1041)
     assert.equal(auth.calls, 1)
-    assert.equal(world.calls[0].method, name === 'graphql-request' ? 'POST' : 'GET')
+    assert.equal(world.calls[0].method, ['urql', 'tRPC'].includes(name) ? 'GET' : 'POST')
     world.close()
   })
 
