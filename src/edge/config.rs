@@ -152,6 +152,8 @@ pub enum SameSite {
 /// The names and attributes of cookies.
 #[derive(Debug)]
 pub struct Cookie {
+    /// The configured name, with which the names of all tenants' cookies begin after the prefix.
+    pub base: String,
     /// The first part of each cookie's name after the prefix.
     pub name: String,
     /// True if the prefix of cookie names is `__Host-Http-` instead of `__Host-`.
@@ -296,11 +298,14 @@ impl Config {
                 );
             }
         }
+        let keys = keys(&cookie);
+        let cookie_name = cookie_name(&cookie);
         Self {
             base: base(options),
-            keys: keys(&cookie),
+            keys,
             cookie: Cookie {
-                name: cookie_name(&cookie),
+                base: cookie_name.clone(),
+                name: cookie_name,
                 http_prefix: cookie.boolean("httpPrefix"),
                 same_site: match &*cookie.one_of("sameSite", r#""lax" "strict""#) {
                     r#""strict""# => SameSite::Strict,

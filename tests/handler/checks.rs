@@ -108,6 +108,21 @@ fn cookie_of_all_handlers_is_removed_under_another_name() {
 }
 
 #[test]
+fn cookies_of_all_tenants_are_removed() {
+    let mut host = host();
+    let own = host.browser.clone();
+    let config = configuration(&configured(&json!({}))).to_string();
+    let config = Config::parse(&config)
+        .unwrap()
+        .with_tenant("one".to_owned());
+    host.handler = edge::Handler::new(config, Box::new(kit::dice::Dice::new(2)));
+    host.sign_in();
+    host.browser.0.extend(own.0);
+    host.browser.set("theme=dark; SameSite=Lax");
+    assert_eq!(allowed(open(&mut host, "/site/")).cookie, "theme=dark");
+}
+
+#[test]
 fn claims_of_the_user_info_are_hidden_without_the_option() {
     let members = json!({ "secret": SECRET, "identity": { "X-Email": "email" } });
     let config = configured(&json!({ "claims": ["email"], "guards": { "site": members } }));

@@ -1,9 +1,10 @@
 //! The length of headers. A proxy or server that refuses the browser's cookies refuses every request, a logout too.
 
+use edge::{Config, Handler};
 use serde_json::json;
 
 use crate::browser::Source;
-use crate::host::{COOKIE, Host, KEYS, LOGIN_COOKIE};
+use crate::host::{COOKIE, Host, KEYS, LOGIN_COOKIE, configuration};
 
 /// The shortest limit on a header of a request: that of nginx and Apache, less the header's name.
 const LIMIT: usize = 8192 - "Cookie: \r\n".len();
@@ -133,5 +134,125 @@ fn five_usual_logins_stay() {
     assert_eq!(host.browser.count(LOGIN_COOKIE), 5);
     for back in backs {
         assert_eq!(host.come_in(&back).status, 303);
+    }
+}
+
+/// Replaces the isolate by one of this tenant, with its own names of cookies.
+fn become_tenant(host: &mut Host, number: u64) {
+    let config = Config::parse(&configuration(&json!({})).to_string()).unwrap();
+    let config = config.with_tenant(format!("tenant {number}"));
+    host.handler = Handler::new(config, Box::new(kit::dice::Dice::new(100 + number)));
+}
+
+/// Returns the cookies of unfinished logins at all tenants.
+fn logins(host: &Host) -> Vec<String> {
+    let names = host.browser.names().into_iter().map(str::to_owned);
+    names.filter(|name| name.contains("-login-")).collect()
+}
+
+// claim: handler-28
+#[test]
+fn logins_of_all_tenants_share_the_header() {
+    let mut host = Host::new();
+    let mut newest = Vec::new();
+    for i in 0..14 {
+        let number = i % 4;
+        become_tenant(&mut host, number);
+        let long = if i < 6 { 1900 } else { 10 };
+        let back = host.come_back(&format!("/auth/login?returnTo=/{}", "a".repeat(long)));
+        newest.retain(|(of, _)| *of != number);
+        newest.push((number, back));
+        assert!(header(&host).len() <= LIMIT, "{}", header(&host).len());
+        assert!(logins(&host).len() <= 5);
+    }
+    for (number, back) in newest {
+        become_tenant(&mut host, number);
+        host.come_in(&back);
+        assert!(host.session().is_object(), "{number}");
+        assert!(header(&host).len() <= LIMIT, "{}", header(&host).len());
+    }
+}
+
+// claim: handler-28
+#[test]
+fn many_logins_of_one_tenant_leave_the_newest_of_another() {
+    let mut host = Host::new();
+    become_tenant(&mut host, 1);
+    host.come_back("/auth/login");
+    let back = host.come_back("/auth/login");
+    become_tenant(&mut host, 2);
+    for _ in 0..9 {
+        host.come_back(&format!("/auth/login?returnTo=/{}", "a".repeat(1900)));
+    }
+    assert!(header(&host).len() <= LIMIT);
+    become_tenant(&mut host, 1);
+    host.come_in(&back);
+    assert!(host.session().is_object());
+}
+
+// claim: handler-28
+#[test]
+fn logins_of_many_tenants_do_not_exceed_the_header() {
+    let mut host = Host::new();
+    for number in 0..30 {
+        become_tenant(&mut host, number);
+        let back = host.come_back(&format!("/auth/login?returnTo=/{}", "a".repeat(1900)));
+        assert!(header(&host).len() <= LIMIT, "{}", header(&host).len());
+        if number == 29 {
+            host.come_in(&back);
+            assert!(host.session().is_object());
+        }
+    }
+}
+
+// claim: handler-28
+#[test]
+fn sessions_of_other_tenants_take_room() {
+    let mut host = Host::new();
+    for number in 0..3 {
+        become_tenant(&mut host, number);
+        sign_in(&mut host, 600);
+        assert!(host.session().is_object());
+    }
+    for _ in 0..4 {
+        host.come_back(&format!("/auth/login?returnTo=/{}", "a".repeat(1900)));
+        assert!(header(&host).len() <= LIMIT, "{}", header(&host).len());
+    }
+}
+
+#[test]
+fn cookies_of_the_app_take_room_but_not_that_of_two_logins() {
+    for (length, kept) in [(100, 5), (6000, 4), (7000, 3), (7900, 3)] {
+        let mut host = Host::new();
+        for (i, part) in [length / 2, length - length / 2].into_iter().enumerate() {
+            let app = "x".repeat(part);
+            host.browser.set(&format!("app{i}={app}"));
+        }
+        let backs: Vec<_> = (0..8)
+            .map(|_| host.come_back("/auth/login?returnTo=/orders"))
+            .collect();
+        assert_eq!(logins(&host).len(), kept, "{length}");
+        for back in &backs[8 - kept..] {
+            assert_eq!(host.come_in(back).status, 303, "{length}");
+        }
+    }
+}
+
+#[test]
+fn one_response_clears_at_most_eight_logins() {
+    let mut host = Host::new();
+    for _ in 0..20 {
+        let request = host.navigation("/auth/login", Source::App);
+        let answered = host.request_elsewhere(edge::Request {
+            cookie: None,
+            ..request
+        });
+        for cookie in answered.cookies() {
+            host.browser.set(cookie);
+        }
+    }
+    for left in [20 + 1 - 8, 13 + 1 - 8, 5] {
+        host.come_back("/auth/login");
+        assert_eq!(logins(&host).len(), left);
     }
 }

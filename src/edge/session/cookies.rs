@@ -22,10 +22,16 @@ const MOST_PIECES: usize = 2;
 /// Longest name and value together that browsers accept (RFC 6265bis 5.5).
 const LONGEST: usize = 4096;
 
-/// Longest header that the handler's cookies make together. nginx and Apache refuse a header of more than 8 KB, and Node
-/// more than 16 KB of headers. They would refuse every request of the browser, a logout too, so the user could not get
-/// rid of the cookies.
+/// Longest header that the cookies of all tenants make together. nginx and Apache refuse a header of more than 8 KB, and
+/// Node more than 16 KB of headers. They would refuse every request of the browser, a logout too, so the user could not
+/// get rid of the cookies.
 const LONGEST_HEADER: usize = 8000;
+
+/// Maximum number of logins that one response clears, so that its headers fit into a small buffer: see [`PIECE`].
+const MOST_CLEARED: usize = 8;
+
+/// Number of logins that stay although the app has many other cookies: see [`Jar::clear_logins`].
+const MOST_BESIDE_OTHERS: usize = 2;
 
 /// The cookies of a request.
 pub(crate) struct Cookies<'a>(&'a str);
@@ -62,9 +68,9 @@ impl<'a> Cookies<'a> {
             .collect()
     }
 
-    /// Returns the bytes that the cookies whose names start with `beginning` take in the header.
-    fn size(&self, beginning: &str) -> usize {
-        let pairs = self.pairs().filter(|(name, _)| name.starts_with(beginning));
+    /// Returns the bytes that cookies with names for which `is_counted` returns true take in the header.
+    fn size(&self, is_counted: impl Fn(&str) -> bool) -> usize {
+        let pairs = self.pairs().filter(|(name, _)| is_counted(name));
         pairs.map(|(name, value)| size(name, value)).sum()
     }
 
@@ -195,8 +201,10 @@ impl<'a> Jar<'a> {
                 set.push(self.write(&stale, "", self.same_site(), Some(Millis::ZERO)));
             }
         }
+        let is_replaced = |other: &str| other == name || other == piece_name(&name, 1);
         let taken = value.len() + pieces.len() * size(&piece_name(&name, 1), "2~");
-        set.extend(self.clear_logins(had, taken, usize::MAX));
+        let taken = taken + had.size(|other| self.stays(other) && !is_replaced(other));
+        set.extend(self.clear_logins(had, taken, None));
         Some(set)
     }
 
@@ -223,11 +231,11 @@ impl<'a> Jar<'a> {
         cleared
     }
 
-    /// Returns the header `Cookie` without this handler's own cookies.
+    /// Returns the header `Cookie` without the cookies of this handler and of all tenants.
     pub(crate) fn without_own(&self, had: &Cookies<'_>) -> String {
-        let session = self.session();
+        let common = self.common();
         let is_own = |name: &str| {
-            let more = name.strip_prefix(&session);
+            let more = name.strip_prefix(&common);
             name == self.outside()
                 || more.is_some_and(|more| more.is_empty() || more.starts_with(['.', '-']))
         };
@@ -319,15 +327,32 @@ impl<'a> Jar<'a> {
         self.write(name, "", "Lax", Some(Millis::ZERO))
     }
 
-    /// Returns the longest value of the cookie of the login with this key, so that this cookie and the session's fit into
+    /// Returns what the names of all tenants' cookies begin with: their logins and sessions share the browser's header.
+    fn common(&self) -> String {
+        [self.prefix(), &self.config.cookie.base].concat()
+    }
+
+    /// Returns the tenant's part of the name of a login's cookie of any tenant, or `None` for another cookie. The names of
+    /// all tenants have one length: see [`Config::with_tenant`].
+    fn tenant_of_login<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let (tenant, rest) = name.split_at_checked(self.session().len())?;
+        (tenant.starts_with(&self.common()) && rest.starts_with("-login-")).then_some(tenant)
+    }
+
+    /// Returns true for a cookie of any tenant that is not cleared to make room, such as a session's.
+    fn stays(&self, name: &str) -> bool {
+        name.starts_with(&self.common()) && self.tenant_of_login(name).is_none()
+    }
+
+    /// Returns the longest value of the cookie of the login with this key, so that this cookie and the sessions fit into
     /// the header.
     pub(crate) fn room_for_login(&self, had: &Cookies<'_>, key: &str) -> usize {
-        let taken = had.size(&self.session()) - had.size(&self.login(""));
+        let taken = had.size(|name| self.stays(name));
         LONGEST_HEADER.saturating_sub(taken + size(&self.login(key), ""))
     }
 
-    /// Clears the oldest logins, so that at most `most` stay, and so that they fit into the header with the session, if
-    /// it stays, and the cookie of a login with this value.
+    /// Clears the oldest logins, so that at most `most` stay beside the login with this value, and so that they fit into the
+    /// header with it.
     pub(crate) fn make_room(
         &self,
         had: &Cookies<'_>,
@@ -335,26 +360,50 @@ impl<'a> Jar<'a> {
         most: usize,
     ) -> Vec<String> {
         let room = self.room_for_login(had, key).saturating_sub(value.len());
-        self.clear_logins(had, LONGEST_HEADER - room, most)
+        self.clear_logins(had, LONGEST_HEADER - room, Some(most))
     }
 
-    /// Clears the oldest logins, so that at most `most` stay, which fit into the header with cookies of `taken` bytes.
-    fn clear_logins(&self, had: &Cookies<'_>, taken: usize, most: usize) -> Vec<String> {
-        let logins = had.names(&self.login(""));
-        let mut room = LONGEST_HEADER.saturating_sub(taken);
-        let mut kept = 0;
-        let mut cleared = Vec::new();
+    /// Clears the oldest logins of all tenants, so that the others fit into the header with cookies of `taken` bytes. With
+    /// `most`, a login of this tenant begins, and at most `most` others stay.
+    ///
+    /// A tenant's newest login does not count among these, and only goes if there is no room for it: otherwise a page of
+    /// one tenant could end the logins at all others. The app's own cookies take room, but not that of two logins:
+    /// otherwise an app with many cookies would lose the logins of its restored tabs.
+    fn clear_logins(&self, had: &Cookies<'_>, taken: usize, most: Option<usize>) -> Vec<String> {
         // Browsers send older cookies first (RFC 6265 5.4), so the last names are those of the newest logins.
-        for name in logins.into_iter().rev() {
-            let size = had.size(name);
-            if kept < most && size <= room && cleared.is_empty() {
-                room -= size;
-                kept += 1;
-            } else {
-                cleared.push(self.clear(name));
+        let logins: Vec<_> = had
+            .pairs()
+            .filter_map(|(name, value)| {
+                Some((name, self.tenant_of_login(name)?, size(name, value)))
+            })
+            .collect();
+        let own = self.session();
+        let mut seen: Vec<&str> = most.map(|_| &*own).into_iter().collect();
+        let (newest, older): (Vec<_>, Vec<_>) = logins.iter().rev().partition(|(_, tenant, _)| {
+            let is_newest = !seen.contains(tenant);
+            seen.push(tenant);
+            is_newest
+        });
+        let mut room = LONGEST_HEADER.saturating_sub(taken);
+        let mut rest = room.saturating_sub(had.size(|name| !name.starts_with(&self.common())));
+        let mut kept = Vec::new();
+        for (group, most) in [(newest, usize::MAX), (older, most.unwrap_or(usize::MAX))] {
+            for &(name, _, size) in group {
+                let is_small = size <= room && kept.len() < MOST_BESIDE_OTHERS;
+                if kept.len() >= most || !(is_small || size <= rest) {
+                    // So do all older ones.
+                    break;
+                }
+                room = room.saturating_sub(size);
+                rest = rest.saturating_sub(size);
+                kept.push(name);
             }
         }
-        cleared
+        let gone = logins.iter().map(|&(name, ..)| name);
+        let gone = gone.filter(|name| !kept.contains(name) && is_token(name));
+        gone.take(MOST_CLEARED)
+            .map(|name| self.clear(name))
+            .collect()
     }
 
     /// Writes a cookie. Without an age, the cookie lasts as long as the browser's session (RFC 6265 5.3).
