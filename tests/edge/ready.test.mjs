@@ -3,9 +3,13 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { connect } from 'node:net'
 import { test } from 'node:test'
 import { runInNewContext } from 'node:vm'
-import { createTokenHandler, durableObject, inIsolate, redis } from '../../pkg/dist/edge.js'
+import { createTokenHandler, durableObject, inIsolate, redis, tenants } from '../../pkg/dist/edge.js'
+import { toNodeListener } from '../../pkg/dist/edge/node.js'
 import { startInProcess } from '../support/edge/in_process.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 
@@ -185,6 +189,47 @@ test('probes need neither the provider nor a header', async () => {
   assert.equal(await probe(made, 'other'), 404)
   const moved = handler({ base: '/bff' })
   assert.equal((await moved.fetch(new Request('https://app.example.com/bff/health/ready'), env)).status, 200)
+})
+
+/** Sends a request without a host, or with this one, to a Node server. Resolves with the status of the response. */
+const statusOfRaw = async (t, listener, path, host) => {
+  const server = createServer(listener).listen(0, '127.0.0.1')
+  t.after(() => server.close())
+  await once(server, 'listening')
+  const socket = connect(server.address().port, '127.0.0.1')
+  socket.write(`GET ${path} HTTP/1.0\r\n${host === undefined ? '' : `Host:${host}\r\n`}\r\n`)
+  let text = ''
+  for await (const piece of socket) text += piece
+  return Number(text.split(' ')[1])
+}
+
+test('a request without a host gets a response only if it is a probe', async (t) => {
+  const routes = [{ prefix: '/api/', upstream: 'http://127.0.0.1:9/' }]
+  const made = handler({ routes, origin: 'https://app.example.com' })
+  const several = tenants({
+    select: () => 'one',
+    create: () => ({ ...VALID, routes, coordinator: inIsolate() }),
+  })
+  const none = tenants({ select: () => undefined, create: () => undefined })
+  for (const host of [undefined, '', '  ']) {
+    for (const [path, statuses] of Object.entries({
+      '/auth/health/live': [200, 200, 200],
+      '/auth/health/ready?a': [200, 200, 200],
+      '/auth/session': [400, 400, 400],
+      '/auth/session?/health/live': [400, 400, 400],
+      '/': [400, 400, 400],
+      '/api/health/live': [400, 400, 404],
+      '/health/ready': [400, 400, 404],
+    })) {
+      for (const [i, handler] of [made, several, none].entries()) {
+        const listener = toNodeListener(handler, { env })
+        assert.equal(await statusOfRaw(t, listener, path, host), statuses[i], `${path} ${i} ${host}`)
+      }
+    }
+  }
+  const listener = toNodeListener(made, { env })
+  assert.equal(await statusOfRaw(t, listener, '/api/health/live', 'a'), 403, 'control: with a host')
+  assert.equal(await statusOfRaw(t, listener, '/auth/health/live', 'a b'), 400, 'not a host')
 })
 
 test('a server that is about to stop is live, and not ready', async () => {

@@ -33,8 +33,8 @@ export const headersOf = ({ rawHeaders }: NodeRequest): Headers => {
   return headers
 }
 
-/** Returns the host to which a request was sent. */
-const hostOf = ({ headers }: NodeRequest) => headers[':authority'] ?? headers.host
+/** Returns the host to which a request was sent, if it names one. Programs that probe a server often name none. */
+export const hostOf = ({ headers }: NodeRequest) => headers[':authority'] ?? headers.host
 
 /**
  * Returns the path and query of a request's target, or `null` if the target is neither a path nor the absolute form for

@@ -13,7 +13,7 @@
 import { HANDLER_HEADER } from '../../../glue/constants.js'
 import { hasBody } from '../request-body.js'
 import { withoutBytes } from '../upstream/malformed.js'
-import { headersOf, type NodeRequest, originOf, SERVES_PAGES, targetOf } from './node-request.js'
+import { headersOf, hostOf, type NodeRequest, originOf, SERVES_PAGES, targetOf } from './node-request.js'
 
 export type { NodeRequest }
 
@@ -111,8 +111,8 @@ interface Session {
  * Creates a listener for a server's `request` events.
  *
  * Bodies are streamed in both directions, only as fast as the receiver reads them. When the client disconnects, the
- * request's signal is aborted and the response's body is canceled. A request without a usable host, or whose target is
- * not a path, gets 400. A method that `Request` does not support (CONNECT, TRACE) gets 501.
+ * request's signal is aborted and the response's body is canceled. A request without a usable host (except a probe without
+ * any), or whose target is not a path, gets 400. A method that `Request` does not support (CONNECT, TRACE) gets 501.
  *
  * @throws TypeError if `origin` is not an origin.
  */
@@ -126,8 +126,14 @@ export function toNodeListener(
     throw new TypeError(`origin must be an origin such as https://app.example.com, but is ${given}`)
   }
   const env = 'env' in options ? options.env : (globalThis as any).process?.env
-  const handle = async (request: Request, next: unknown, mount = ''): Promise<Response | undefined> => {
-    const given = mount ? (Object.create(context, { mount: { value: mount } }) as NodeContext) : context
+  const handle = async (
+    request: Request,
+    next: unknown,
+    isForProbe: boolean,
+    mount = '',
+  ): Promise<Response | undefined> => {
+    const more = { mount: { value: mount }, isForProbe: { value: isForProbe } }
+    const given = mount || isForProbe ? (Object.create(context, more) as NodeContext) : context
     if (typeof handler === 'function') return handler(request, env, given)
     if (next && handler.handle) return handler.handle(request, env, given)
     return handler.fetch(request, env, given)
@@ -183,7 +189,8 @@ export function toNodeListener(
     outgoing.on('close', () => {
       if (!outgoing.writableFinished) gone.abort(new DOMException('The client disconnected', 'AbortError'))
     })
-    const request = requestOf(incoming, origin, gone.signal)
+    const isForProbe = !origin && !hostOf(incoming)
+    const request = requestOf(incoming, origin, isForProbe, gone.signal)
     if (request instanceof Response) {
       if (request.status === 500) onError(new Error(BODY_IS_GONE))
       incoming.resume()
@@ -191,7 +198,8 @@ export function toNodeListener(
     }
     const isHead = request.method === 'HEAD'
     const answer = async () => {
-      const response = await handle(request, next, SERVES_PAGES in options ? incoming.baseUrl : undefined)
+      const mount = SERVES_PAGES in options ? incoming.baseUrl : undefined
+      const response = await handle(request, next, isForProbe, mount)
       if (!response) return next!()
       // Discards a body that the handler does not get, so that the connection can carry its next request.
       if (!request.body) incoming.resume()
@@ -268,15 +276,20 @@ declare const clearImmediate: (pending: unknown) => void
 const sessionOf = (outgoing: NodeResponse): Session | undefined =>
   (outgoing as { stream?: { session?: Session } }).stream?.session
 
+/** The end of the path of a probe, which needs no host. The handler knows the whole path. */
+const PROBE = /^[^?#]*\/health\/(live|ready)\/?(\?|$)/
+
 /** Returns the request, or the response to an invalid request. */
 function requestOf(
   incoming: NodeRequest,
   origin: string | undefined,
+  isForProbe: boolean,
   signal: AbortSignal,
 ): Request | Response {
   const { method = 'GET', httpVersionMajor, stream } = incoming
   const target = targetOf(incoming)
-  const base = origin ?? originOf(incoming)
+  const probed = PROBE.test(`${target}`) ? 'http://localhost' : null
+  const base = isForProbe ? probed : (origin ?? originOf(incoming))
   // Refuses the absolute form for proxies, and `*`.
   if (!base || target === null) return new Response(null, { status: 400 })
   try {
