@@ -14,6 +14,7 @@ use rules::prelude::*;
 
 use crate::config::Storage;
 use crate::config::guards::{self, Guard};
+use crate::config::origins;
 use crate::csrf;
 use crate::io::{Allowed, Check, Outer, OwnResponse, Request};
 use crate::isolate::Seldom;
@@ -120,9 +121,10 @@ fn find_guard<'a>(
 /// handler's own addresses: a login that needs a login would never begin.
 fn check_address(task: &Task, request: &Request) -> core::result::Result<(), OwnResponse> {
     let url = Url::parse(&request.url);
-    let origin = url.and_then(|url| task.config().origins.of(&url));
-    let path = origin.and_then(|origin| request.url.strip_prefix(&origin));
-    let path = path.filter(|path| path.starts_with('/'));
+    let known = url.and_then(|url| task.config().origins.of(&url));
+    let named = origins::split(&request.url);
+    let named = named.filter(|(origin, _)| known.as_ref() == Some(origin));
+    let path = named.map(|(_, path)| path);
     let below = path.and_then(|path| path.strip_prefix(&*task.config().base));
     let why = match path {
         Some(path) if !below.is_some_and(|rest| rest.starts_with('/')) => {

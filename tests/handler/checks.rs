@@ -736,6 +736,46 @@ fn scheme_and_host_must_be_an_origin_of_the_app() {
 }
 
 #[test]
+fn spelling_of_scheme_and_host_does_not_matter() {
+    for (origin, url) in [
+        (APP, "HTTPS://app.example.com/site/"),
+        (APP, "https://APP.example.com/site/"),
+        (APP, "https://app.example.com:443/site/"),
+        (APP, "Https://App.Example.Com:443/site/"),
+        (
+            "https://app.example.com:8443",
+            "https://APP.example.com:8443/site/",
+        ),
+        ("http://localhost", "HTTP://LOCALHOST:80/site/"),
+    ] {
+        for origin in [json!(origin), json!([origin])] {
+            let mut host = Host::with(&configured(&json!({ "origin": origin })));
+            let request = Request {
+                url: url.to_owned(),
+                ..host.navigation("/", Source::App)
+            };
+            let login = location(&refused(ask(&mut host, request), 303)).to_owned();
+            assert!(login.contains("returnTo=%2Fsite%2F&"), "{url}: {login}");
+        }
+    }
+    for url in [
+        "https://app.example.com:80/site/",
+        "https://app.example.com:443:443/site/",
+        "HTTP://app.example.com:80/site/",
+        "https://app.example.com:8443/site/",
+        "https://app.example.com/site/..%2F",
+        "https://app.example.com:443/AUTH/../auth/login",
+    ] {
+        let mut host = host();
+        let request = Request {
+            url: url.to_owned(),
+            ..host.navigation("/", Source::App)
+        };
+        refused(ask(&mut host, request), 403);
+    }
+}
+
+#[test]
 fn proxy_must_not_ask_about_the_handlers_own_addresses() {
     let mut host = Host::with(&configured(&json!({})));
     for path in ["/auth/login", "/auth/?a=1"] {

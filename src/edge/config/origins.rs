@@ -68,12 +68,7 @@ impl OriginPattern {
     /// Returns the origin at the host of a request's URL, if the entry matches this host.
     fn origin_at(&self, host: &str) -> Option<String> {
         // A proxy that ends TLS may pass the default port of https on, and the URL's own scheme is then http.
-        let default = if self.scheme == "https" {
-            ":443"
-        } else {
-            ":80"
-        };
-        let host = host.strip_suffix(default).unwrap_or(host);
+        let host = without_default_port(&self.scheme, host);
         let known = match self.has_wildcard {
             true => Some(host.split_once('.')?)
                 .filter(|(label, _)| is_label(label))
@@ -82,6 +77,21 @@ impl OriginPattern {
         };
         (known == Some(&self.host)).then(|| [&*self.scheme, "://", host].concat())
     }
+}
+
+/// Splits a URL as a proxy names it into its origin, in the form of browsers, and the rest, which stays as it is (RFC 9110
+/// 4.2.3).
+pub(crate) fn split(url: &str) -> Option<(String, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (host, rest) = rest.split_at(rest.find('/')?);
+    let (scheme, host) = (scheme.to_ascii_lowercase(), host.to_ascii_lowercase());
+    let host = without_default_port(&scheme, &host);
+    Some(([&*scheme, "://", host].concat(), rest))
+}
+
+fn without_default_port<'a>(scheme: &str, host: &'a str) -> &'a str {
+    let default = if scheme == "https" { ":443" } else { ":80" };
+    host.strip_suffix(default).unwrap_or(host)
 }
 
 /// Returns true for one label of a host in the URL parser's normal form.
