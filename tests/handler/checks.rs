@@ -156,8 +156,8 @@ fn expired_token_is_refreshed_first() {
 // claim: handler-75
 #[test]
 fn every_identity_header_is_there() {
-    let identity = json!({ "X-Sub": "sub", "Remote-Name": "name", "X-Groups": "groups", "X-Age": "age",
-        "X-None": "none", "X-Object": "address", "X-On": "on" });
+    let identity = json!({ "X-Sub": "sub", "Remote-Name": "name", "X-Groups": "groups", "X-Age-Id": "age",
+        "X-None-User": "none", "X-WEBAUTH-USER": "address", "X-On-Id": "on" });
     let mut host = Host::with(&guard(&json!({ "identity": identity })));
     host.provider
         .state(r#""name":"Zoë, 100%","groups":["a","b,c"],"age":7,"address":{"a":1},"on":true"#);
@@ -174,8 +174,8 @@ fn every_identity_header_is_there() {
     assert_eq!(of("x-sub"), "ann");
     assert_eq!(of("remote-name"), "Zo%C3%AB%2C%20100%25");
     assert_eq!(of("x-groups"), "a,b%2Cc");
-    assert_eq!((of("x-age"), of("x-on")), ("7", "true"));
-    assert_eq!((of("x-none"), of("x-object")), ("", ""));
+    assert_eq!((of("x-age-id"), of("x-on-id")), ("7", "true"));
+    assert_eq!((of("x-none-user"), of("x-webauth-user")), ("", ""));
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn user_without_an_allowed_value_is_refused() {
 #[test]
 fn address_that_the_provider_has_not_verified_is_not_the_users() {
     let rule = json!({ "allow": { "email": ["ann@example.com"] } });
-    let shown = json!({ "identity": { "X-Email": "email", "X-Phone": "phone_number" } });
+    let shown = json!({ "identity": { "X-Email": "email", "X-Phone-Id": "phone_number" } });
     for (verified, status, value) in [
         ("", 204, "ann@example.com"),
         (r#","email_verified":true"#, 204, "ann@example.com"),
@@ -1037,16 +1037,70 @@ fn guards_need_sessions_in_the_store_an_origin_and_bearer_tokens() {
             "`guards.site.identity.X-Forwarded-For`",
         ),
         (
-            json!({ "identity": { "X-A": "sub", "x-a": "sub" } }),
-            "`guards.site.identity.x-a`",
+            json!({ "identity": { "X-User": "sub", "x-user": "sub" } }),
+            "`guards.site.identity.x-user`",
         ),
         (
-            json!({ "identity": { "X-A": 1 } }),
-            "`guards.site.identity.X-A` is 1",
+            json!({ "identity": { "X-User": 1 } }),
+            "`guards.site.identity.X-User` is 1",
         ),
         (json!({ "identiy": {} }), "`guards.site.identiy`"),
     ] {
         refuses(&guard(&members), expected);
+    }
+}
+
+#[test]
+fn header_of_the_identity_ends_in_a_word_about_the_user() {
+    let of = |name: &str| guard(&json!({ "identity": { name: "sub" } }));
+    for name in [
+        "X-User",
+        "X-WEBAUTH-USER",
+        "X-Remote-User",
+        "Remote-User",
+        "Tailscale-User-Login",
+        "X-Auth-Request-Preferred-Username",
+        "X-Grafana-Given-Name",
+        "x-a-family-name",
+        "X-User-Id",
+        "X-Uid",
+        "Oidc-Sub",
+        "X-Email",
+        "Remote-Groups",
+        "X-Token-Roles",
+    ] {
+        assert!(
+            Config::parse(&configuration(&of(name)).to_string()).is_ok(),
+            "{name}"
+        );
+    }
+    for name in [
+        "X-Method-Override",
+        "X-Host",
+        "X-Scheme",
+        "Remote-Addr",
+        "X-",
+        "X",
+        "",
+        "-User",
+        "User",
+        "X-Users",
+        "X-User-",
+        "X-Username2",
+        "Host",
+        "Cookie",
+        "Content-Id",
+        "Last-Event-ID",
+        "Proxy-User",
+        "Sec-User",
+        "X-Request-Id",
+        "X-Amzn-Trace-Id",
+        "X-Forwarded-User",
+        "X-Forwarded-Email",
+        "X-Original-User",
+        "X-Strongroom-User",
+    ] {
+        refuses(&of(name), "the header must end in a word about the user");
     }
 }
 

@@ -326,8 +326,8 @@ export interface Guard {
    */
   allow?: Record<string, string[]>
   /**
-   * Headers with claims for the site, such as `{ 'X-User-Email': 'email' }`. The names begin with `X-` or `Remote-`. Visible
-   * ASCII is sent as it is, except `%` and `,`, and anything else percent-encoded. Commas separate the items of an array. The
+   * Headers with claims for the site, such as `{ 'X-User-Email': 'email' }`. The names end in a word about the user: `user`,
+   * `username`, `uid`, `id`, `sub`, `email`, `name`, `login`, `groups` or `roles`. Visible ASCII is sent as it is, except `%` and `,`, and anything else percent-encoded. Commas separate the items of an array. The
    * proxy gets each header: a missing claim is an empty value, and proxies may leave an empty header out.
    */
   identity?: Record<string, string>

@@ -92,7 +92,7 @@ fn identity(guard: &Options<'_>) -> Vec<(String, String)> {
         "it must be an object of headers with the names of claims, such as { 'X-User-Email': 'email' }"
     );
     const NAME: &str = msg!(
-        "the header must begin with X- or Remote-, have letters, digits and hyphens only, and none that proxies use, such as X-Forwarded-For"
+        "the header must end in a word about the user (user, username, uid, id, sub, email, name, login, groups or roles), as in X-User-Email, have letters, digits and hyphens only, and not be one that proxies use, such as X-Forwarded-User"
     );
     let path = [guard.path, "identity."].concat();
     let headers = guard.nested("identity", &path, WHY);
@@ -111,13 +111,21 @@ fn identity(guard: &Options<'_>) -> Vec<(String, String)> {
     read
 }
 
-/// The beginnings of headers that proxies, platforms or this handler use.
-const TAKEN: &str = "x-accel- x-forward x-http- x-middleware- x-original- x-real- x-request- x-rewrite- x-sendfile x-strongroom";
+/// The beginnings of headers that browsers, proxies, platforms or this handler use.
+const TAKEN: &str = "content- last-event- proxy- sec- x-accel- x-amzn- x-correlation- x-forward x-http- x-middleware- \
+    x-original- x-real- x-request- x-rewrite- x-sendfile x-strongroom x-trace-";
 
-/// Returns true for a header that a site can read as a statement about its user, with a name in lower case.
+/// The last words of headers that say something about a user: also preferred-username, given-name and family-name.
+const OF_A_USER: &str = "user username uid id sub email name login groups roles";
+
+/// Returns true for a header that a site can read as a statement about its user, with a name in lower case. Others may decide
+/// how the site reads the request, such as X-Method-Override or Remote-Addr.
 fn is_identity_header(name: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    (name.starts_with("x-") || name.starts_with("remote-"))
+    let is_of_a_user = |(prefix, word): (&str, &str)| {
+        !prefix.is_empty() && strings::contains_word(OF_A_USER, word)
+    };
+    name.rsplit_once('-').is_some_and(is_of_a_user)
         && name.bytes().all(is_part)
         && !strings::split(TAKEN, b' ').any(|beginning| name.starts_with(beginning))
 }
