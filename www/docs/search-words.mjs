@@ -14,6 +14,8 @@ const WORDS = {
     'Safari, WebKit, iOS, iPhone, ITP, new tab, reload in Safari, session over reloads',
   'docs/faq.md#does-this-protect-against-xss':
     'cross-site scripting, steal token, token theft, injected script',
+  'docs/faq.md#do-sentry-and-other-recorders-see-tokens': 'session replay, LogRocket, Datadog RUM',
+  'docs/login.md#several-issuers': 'multiple issuers, multiple identity providers',
   'docs/login.md': 'log in, logon, signin, loginWithRedirect, signinRedirect, authorization code flow, PKCE',
   'docs/login.md#by-popup': 'loginWithPopup, signinPopup, window.open',
   'docs/login.md#a-sign-in-button-without-a-guard':
@@ -78,7 +80,7 @@ const WORDS = {
     'xhr, XMLHttpRequest, upload progress, download progress, onUploadProgress, file upload, progress bar',
   'docs/fetch.md#rules-for-urls': 'allow list, whitelist, allowed urls, base url, wildcard',
   'docs/clients.md':
-    'interceptor, axios instance, withCredentials, SWR, GraphQL, urql, ofetch, got, superagent, Angular HttpClient',
+    'gRPC, connectrpc, interceptor, axios instance, withCredentials, SWR, GraphQL, urql, ofetch, got, superagent, Angular HttpClient',
   'docs/clients.md#sign-in-when-a-call-fails': '401 handling, 401 interceptor, unauthorized',
   'docs/resources.md':
     'second API, second audience, second API audience, multiple APIs, multiple audiences, audience per API, resource indicators, microservices, Graph API',
