@@ -168,6 +168,17 @@ test('each framework has a tab with code, whose lines have no break', async (t) 
   }
 })
 
+test('code of the front page fits into a narrow window', async (t) => {
+  const { page } = await open(t, '/', { viewport: { width: 390, height: 844 } })
+  const tabs = page.locator('.front-page .vp-code-group .tabs label')
+  for (const label of await tabs.all()) {
+    await label.click()
+    const block = page.locator('.front-page .vp-code-group .blocks > .active pre')
+    const [inner, outer] = await block.evaluate((pre) => [pre.scrollWidth, pre.clientWidth])
+    assert.ok(inner <= outer, `${await label.textContent()}: ${inner} of ${outer}`)
+  }
+})
+
 test('code and pages can be copied', async (t) => {
   const { page } = await open(t, '/faq', { permissions: ['clipboard-read', 'clipboard-write'] })
   const clipboard = () => page.evaluate(() => navigator.clipboard.readText())
