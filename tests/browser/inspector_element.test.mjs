@@ -328,6 +328,13 @@ test('explains the code of a finished login, and no other', time, async () => {
   const notes = await page.locator('.note').allTextContents()
   assert.equal(notes.length, 1)
   assert.match(notes[0], /is the code of the finished login, useless now: a callback page/)
+  // The color of a warning would contradict the verdict.
+  const border = (selector) =>
+    page
+      .locator(selector)
+      .first()
+      .evaluate((element) => getComputedStyle(element).borderInlineStartColor)
+  assert.equal(await border('.note'), await border('strongroom-inspector .card'))
   const [entry] = (await search(page)).places
     .flatMap(({ findings }) => findings)
     .filter(({ where }) => where === 'performance entry')

@@ -64,8 +64,8 @@ button[aria-disabled=true] { cursor: wait; font-style: italic; }
 .verdict { margin-top: 12px; padding: 10px 14px; border-radius: 8px; font-weight: 600; font-size: 1.1em; }
 .good { background: var(--good-paper); }
 .bad { background: var(--bad-paper); }
-.note { margin-top: 8px; padding: 8px 14px; font-size: .93em; border-inline-start: 4px solid var(--brass); background: color-mix(in srgb, var(--brass) 12%, transparent); border-radius: 4px; }
-.harmless { color: var(--brass); }
+.note { margin-top: 8px; padding: 8px 14px; font-size: .93em; border-inline-start: 4px solid var(--line); background: color-mix(in srgb, var(--line) 30%, transparent); border-radius: 4px; }
+.harmless { color: var(--soft); }
 .details details { margin-top: 12px; }
 .report-text { margin-bottom: 16px; }
 .details details > * + * { margin-top: 8px; }
