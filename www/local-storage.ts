@@ -26,8 +26,12 @@ function setUp(): void {
   show()
   // The frame gets the height of its content. Until then a browser may scroll, and the heading would stay cut off.
   addEventListener('resize', () => scrollTo(0, 0))
-  // The height is not a secret, so any page may have it.
-  new ResizeObserver(() => parent.postMessage(document.body.offsetHeight, '*')).observe(document.body)
+  new ResizeObserver(tellHeight).observe(document.body)
+}
+
+/** The height is not a secret, so any page may have it. */
+function tellHeight(): void {
+  parent.postMessage(document.body.offsetHeight, '*')
 }
 
 function token(): string | null {
@@ -48,6 +52,8 @@ function show(): void {
   byId('logout').hidden = !signedIn
   byId('hint').hidden = signedIn
   for (const id of ['search', 'call']) byId<HTMLButtonElement>(id).disabled = !signedIn
+  // Browsers do not observe the size of a frame outside the viewport.
+  tellHeight()
 }
 
 async function attempt(action: () => Promise<void>): Promise<void> {

@@ -203,6 +203,21 @@ test('a file of headers has the headers of each file', async () => {
   }
 })
 
+test('frame of the comparison has the height of its content before it is seen', time, () =>
+  open(async (page) => {
+    const frame = page.locator('#comparison')
+    const content = await (await frame.elementHandle()).contentFrame()
+    await content.waitForSelector('#login', { state: 'attached' })
+    const height = await content.evaluate(() => document.body.offsetHeight)
+    await page.waitForFunction(
+      (height) => document.querySelector('#comparison').style.height === height,
+      `${height}px`,
+    )
+    const { y } = await frame.boundingBox()
+    assert.ok(y > page.viewportSize().height, `${y}`)
+  }),
+)
+
 test('code has no broken lines, and the ring says what it counts', time, () =>
   open(async (page) => {
     const broken = await page.evaluate(
@@ -214,6 +229,13 @@ test('code has no broken lines, and the ring says what it counts', time, () =>
         }).length,
     )
     assert.equal(broken, 0)
+    await page.setViewportSize({ width: 390, height: 844 })
+    const wide = await page.evaluate(
+      () =>
+        [...document.querySelectorAll('.listing pre')].filter((pre) => pre.scrollWidth > pre.clientWidth)
+          .length,
+    )
+    assert.equal(wide, 0, 'a narrow window')
     await signIn(page)
     assert.match(await page.innerText('.ring-text'), /^Access token\s+\d+\s+seconds? left$/)
     assert.ok((await page.locator('.read-on a').count()) >= 5)
