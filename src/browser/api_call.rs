@@ -217,6 +217,13 @@ impl Exchanges {
         }
     }
 
+    /// Has the responses that are searched for tokens searched for these tokens from now on, besides their own.
+    pub(super) fn search(&mut self, context: &mut Context, tokens: &[Secret]) {
+        for known in &mut self.0 {
+            known.search(context, tokens);
+        }
+    }
+
     /// Forgets a call, and aborts its request if it is in flight.
     pub(super) fn forget(&mut self, context: &Context, call: CallId) {
         if let Some(mut known) = list::take(&mut self.0, |known| known.call == call) {
@@ -283,6 +290,16 @@ impl Exchange {
             // A message that cannot be cloned is dropped.
             Some(port) => drop(port.post_message_with_transferable(message, transfer)),
             None => context.post(self.page.0, message, transfer),
+        }
+    }
+
+    /// Renews the guard. If the body crosses in chunks, reads the bytes that wait with the new guard.
+    fn search(&mut self, context: &mut Context, tokens: &[Secret]) {
+        if let Some(guard) = &mut self.guard {
+            guard.renew(tokens);
+            if self.reader.is_some() && self.response.is_none() {
+                self.pass(context, None, false);
+            }
         }
     }
 

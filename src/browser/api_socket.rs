@@ -19,6 +19,7 @@ use web_sys::{
 
 use crate::context::{Context, Event};
 use crate::platform::{self, Closure, Socket, Text};
+use rules::Secret;
 use rules::base::strings;
 use rules::egress::token_reflection::Guard;
 use rules::egress::websocket::Handshake;
@@ -37,7 +38,7 @@ const SLICE: u32 = 32 * 1024;
 /// code 1009 (message too big) cannot be used, because scripts may not send it.
 const TOO_MUCH: u16 = 4009;
 
-/// The close code for a message or a close reason that contains the token.
+/// The close code for a message or a close reason that contains a token.
 const REFLECTED: u16 = 4010;
 
 /// The close code that a page gets if the handshake failed (RFC 6455 7.4.1).
@@ -65,7 +66,7 @@ struct ApiSocket {
     socket: Socket,
     /// The port that the page sent for this socket.
     port: MessagePort,
-    /// Searches received messages for the token.
+    /// Searches received messages for tokens.
     guard: Option<Guard>,
     /// True after the handshake.
     is_open: bool,
@@ -143,12 +144,12 @@ impl Sockets {
         socket.set_onmessage(Some(&listener(Event::SocketReceived)));
         socket.set_onerror(Some(&listener(Event::SocketFailed)));
         socket.set_onclose(Some(&listener(Event::SocketClosed)));
-        let token = handshake.token.as_ref();
+        let searched: Vec<&str> = handshake.searched.iter().map(Secret::expose).collect();
         self.open.push(ApiSocket {
             call,
             socket,
             port,
-            guard: token.and_then(|token| Guard::new(token.expose())),
+            guard: Guard::search_for(&searched),
             is_open: false,
         });
     }
@@ -243,11 +244,20 @@ impl Sockets {
         }
     }
 
+    /// Has the messages of sockets that are searched for tokens searched for these tokens from now on, besides their own.
+    pub(super) fn search(&mut self, tokens: &[Secret]) {
+        for guard in self
+            .open
+            .iter_mut()
+            .filter_map(|known| known.guard.as_mut())
+        {
+            guard.renew(tokens);
+        }
+    }
+
     /// Sends the vault's own first message, which contains the token.
-    pub(super) fn send_first(&mut self, call: CallId, message: &str, token: &str) {
+    pub(super) fn send_first(&mut self, call: CallId, message: &str) {
         if let Some(known) = self.find(call) {
-            // The token may have been refreshed since the handshake, so the guard now searches for the new token.
-            known.guard = known.guard.take().and_then(|_| Guard::new(token));
             let _ = known.socket.send(&message.into());
         }
     }
@@ -306,7 +316,7 @@ impl Sockets {
 }
 
 impl ApiSocket {
-    /// Posts the members of the close event to the page, unless the close reason contains the token.
+    /// Posts the members of the close event to the page, unless the close reason contains a token.
     fn tell_close(&mut self, event: &CloseEvent) {
         let (mut code, mut reason) = (event.code(), event.reason());
         if let Some(guard) = &mut self.guard
@@ -347,7 +357,7 @@ fn origin_of(url: &str) -> Option<&str> {
     url.get(..host + path.len())
 }
 
-/// Returns true if `data`, a string or an `ArrayBuffer`, contains the token. The data is copied into this module's
+/// Returns true if `data`, a string or an `ArrayBuffer`, contains a token. The data is copied into this module's
 /// memory in slices, because this memory never shrinks. A token that spans two slices is found, too.
 fn is_in(guard: &mut Guard, data: &JsValue) -> bool {
     let text = data.dyn_ref::<Text>();

@@ -233,6 +233,10 @@ impl Host {
                     self.exchanges.deliver(context, call, &text);
                 }
             }
+            Output::Search { tokens } => {
+                self.sockets.search(&tokens);
+                self.exchanges.search(context, &tokens);
+            }
             Output::Drop { call } => {
                 self.sockets.drop_call(call);
                 self.exchanges.forget(context, call);
@@ -313,9 +317,7 @@ impl Host {
                 let payload = self.exchanges.take_payload(call);
                 self.sockets.open(context, call, &handshake, payload);
             }
-            Output::SendFirst { call, text, token } => {
-                self.sockets.send_first(call, text.expose(), token.expose());
-            }
+            Output::SendFirst { call, text } => self.sockets.send_first(call, text.expose()),
             Output::CloseSocket { call, code, reason } => {
                 self.sockets.close_socket(call, code, &reason);
             }

@@ -7,12 +7,12 @@
 
 mod end_reason;
 pub mod evidence;
-mod former;
 mod kept;
 mod named;
 mod other_tokens;
 pub mod profile;
 pub mod provider_errors;
+mod searched;
 mod times;
 pub mod view;
 
@@ -28,9 +28,9 @@ use crate::oauth::refresh_policy;
 use crate::oauth::token_endpoint::{TokenSet, UNLIMITED};
 
 pub use end_reason::EndReason;
-use former::{Former, FormerTokens};
 pub use kept::{Kept, Storing, ended, kept, restore};
-use other_tokens::{LOGIN, OtherTokens};
+use other_tokens::OtherTokens;
+pub use searched::SearchedTokens;
 pub use times::Times;
 pub use view::{SessionState, SessionView, view};
 
@@ -82,9 +82,6 @@ pub struct Session {
     /// access tokens of other targets.
     login_issued: u64,
     others: OtherTokens,
-    /// For the login and for each target (see [`crate::oauth::resource_indicators::Target`]), the access token that was
-    /// replaced last. APIs may still accept these tokens.
-    former: FormerTokens,
     /// The start of the session, and the user's activity.
     pub times: Times,
     /// The scopes that the login requested, if they are more than the configured ones.
@@ -122,7 +119,6 @@ impl Session {
             generation: 1,
             login_issued: 1,
             others: Vec::new(),
-            former: FormerTokens::default(),
             times: Times::begin(requested, longest),
             requested_scope: None,
             interaction_required: false,
@@ -169,7 +165,6 @@ impl Session {
         if !tokens.has_access_token() {
             return self.rotate(&tokens, &requested);
         }
-        self.retire(&tokens.access_token);
         self.replace_tokens(tokens);
         self.take_user(user, requested);
         self.requested = requested;
@@ -199,50 +194,10 @@ impl Session {
         }
     }
 
-    /// Remembers the login's access token if `next` replaces it.
-    fn retire(&mut self, next: &Secret) {
-        if !next.matches(self.tokens.access_token.expose()) {
-            self.former.remember(self.to_former());
-        }
-    }
-
-    /// Returns the login's access token in the form of a replaced token.
-    fn to_former(&self) -> Former {
-        Former {
-            of: LOGIN,
-            access_token: self.tokens.access_token.clone(),
-            expires_in: self.lifetime(),
-            requested: self.requested,
-        }
-    }
-
     /// Returns the time since the session began.
     #[must_use]
     pub fn age(&self, now: &Instant) -> Millis {
         self.times.started.elapsed(now)
-    }
-
-    /// Returns the access tokens to search a response for: at most eight tokens that have not expired. The token of the
-    /// request comes first, then the token that it replaced. The tokens of the login and of the other targets follow,
-    /// each with the token that it replaced. Of these targets, the one that was renewed last comes first.
-    #[must_use]
-    pub fn tokens_to_search(&self, selector: TokenSelector, now: &Instant) -> Vec<Secret> {
-        let mut tokens = Vec::new();
-        self.push_tokens_to_search(selector, now, &mut tokens);
-        self.push_tokens_of_others(selector, now, &mut tokens);
-        tokens
-    }
-
-    fn push_tokens_to_search(
-        &self,
-        selector: TokenSelector,
-        now: &Instant,
-        tokens: &mut Vec<Secret>,
-    ) {
-        if let Some(token) = self.access_token_of(selector, now) {
-            tokens.push(token.clone());
-        }
-        self.former.push_to(selector, now, tokens);
     }
 
     fn lifetime(&self) -> Millis {
@@ -383,14 +338,6 @@ impl Session {
     pub fn succeed(&mut self, ours: &Self, now: &Instant) {
         self.times.succeed(&ours.times, now);
         self.others.clone_from(&ours.others);
-        self.former = ours.former.clone();
-        if !ours
-            .tokens
-            .access_token
-            .matches(self.tokens.access_token.expose())
-        {
-            self.former.remember(ours.to_former());
-        }
     }
 
     /// Returns the reason to end the session, if it has reached a limit, or if its access token has expired and there
@@ -536,8 +483,15 @@ mod tests {
         session.times.started.elapsed(&at(0)).as_secs()
     }
 
-    fn searched(session: &Session, selector: TokenSelector, now: &Instant) -> Vec<String> {
-        let tokens = session.tokens_to_search(selector, now);
+    /// Returns the tokens for which a vault that has this session now searches the response to a call.
+    fn searched(
+        known: &mut SearchedTokens,
+        session: &Session,
+        selector: TokenSelector,
+        now: &Instant,
+    ) -> Vec<String> {
+        known.update(Some(session), now);
+        let tokens = known.with(session.access_token_of(selector, now), now);
         tokens.iter().map(|t| t.expose().to_owned()).collect()
     }
 
@@ -648,26 +602,56 @@ mod tests {
     }
 
     #[test]
-    fn responses_are_searched_for_the_token_before_a_successor() {
-        let ours = session(&[]);
-        let mut same = session(&[]);
-        same.succeed(&ours, &at(0));
-        assert_eq!(searched(&same, LOGIN, &at(0)), ["at-1"]);
-        let mut next = session(&[("access_token", r#""at-2""#)]);
-        next.succeed(&ours, &at(0));
-        assert_eq!(searched(&next, LOGIN, &at(0)), ["at-2", "at-1"]);
+    fn replaced_token_is_searched_for_until_it_expires() {
+        let (mut session, mut known) = (session(&[]), SearchedTokens::default());
+        let mut all =
+            |session: &Session, seconds| searched(&mut known, session, None, &at(seconds));
+        assert_eq!(all(&session, 0), ["at-1"]);
+        session.renew(tokens("at-2", 300), None, at(0));
+        assert_eq!(all(&session, 199), ["at-2", "at-1"]);
+        session.renew(tokens("at-2", 300), None, at(0));
+        session.renew(tokens("at-3", 400), None, at(0));
+        assert_eq!(all(&session, 199), ["at-3", "at-2", "at-1"]);
+        assert_eq!(all(&session, 200), ["at-3", "at-2"]);
+        assert_eq!(all(&session, 300), ["at-3"]);
+    }
+
+    /// The provider may return the token that the session already has, with a later expiry.
+    #[test]
+    fn token_that_is_issued_again_is_searched_for_longer() {
+        let (mut session, mut known) = (session(&[]), SearchedTokens::default());
+        searched(&mut known, &session, None, &at(0));
+        session.renew(tokens("at-1", 300), None, at(100));
+        assert_eq!(searched(&mut known, &session, None, &at(399)), ["at-1"]);
+        session.renew(tokens("at-2", 300), None, at(399));
+        assert_eq!(
+            searched(&mut known, &session, None, &at(399)),
+            ["at-2", "at-1"]
+        );
+        assert_eq!(searched(&mut known, &session, None, &at(400)), ["at-2"]);
     }
 
     #[test]
-    fn replaced_token_is_searched_for_until_it_expires() {
-        let mut session = session(&[]);
-        session.renew(tokens("at-2", 300), None, at(0));
-        assert_eq!(searched(&session, LOGIN, &at(199)), ["at-2", "at-1"]);
-        assert_eq!(searched(&session, LOGIN, &at(200)), ["at-2"]);
-        session.renew(tokens("at-2", 300), None, at(0));
-        assert_eq!(searched(&session, LOGIN, &at(0)), ["at-2", "at-1"]);
-        session.renew(tokens("at-3", 300), None, at(0));
-        assert_eq!(searched(&session, LOGIN, &at(0)), ["at-3", "at-2"]);
+    fn only_a_new_token_of_the_session_changes_the_search() {
+        let (mut session, mut known) = (session(&[]), SearchedTokens::default());
+        assert!(known.update(Some(&session), &at(0)));
+        assert!(!known.update(Some(&session), &at(0)));
+        session.renew_other(7, &tokens("other", 60), None, at(0));
+        assert!(known.update(Some(&session), &at(0)));
+        assert!(!known.update(Some(&session), &at(60)));
+        assert!(!known.update(None, &at(60)));
+        // The tokens of a session that has ended are searched for until they expire.
+        let next = self::session(&[("access_token", r#""at-2""#)]);
+        assert!(known.update(Some(&next), &at(60)));
+        let tokens = known.with(None, &at(60));
+        assert_eq!(
+            tokens.iter().map(Secret::expose).collect::<Vec<_>>(),
+            ["at-2", "at-1"]
+        );
+        assert!(known.with(None, &at(200)).is_empty());
+        // The token of a request that is open is searched for even then.
+        let own = Secret::from("at-1");
+        assert!(known.with(Some(&own), &at(200))[0].matches("at-1"));
     }
 
     #[test]
@@ -854,7 +838,8 @@ mod tests {
                 let name = format!("other-{index}");
                 session.renew_other(index, &tokens(&name, 300), None, at(0));
             }
-            let all = searched(&session, Some(4), &at(0));
+            let known = &mut SearchedTokens::default();
+            let all = searched(known, &session, Some(4), &at(0));
             assert_eq!(
                 all,
                 [
@@ -862,19 +847,28 @@ mod tests {
                     "other-2"
                 ]
             );
-            assert_eq!(searched(&session, LOGIN, &at(0)).len(), 8);
+            assert_eq!(searched(known, &session, None, &at(0)).len(), 8);
+            // The tokens that do not fit are not new at each input, and those that were replaced do not displace others.
+            assert!(!known.update(Some(&session), &at(0)));
+            session.renew(tokens("at-2", 300), None, at(0));
+            let all = searched(known, &session, Some(0), &at(0));
+            assert_eq!(all[..3], ["other-0", "at-2", "other-8"]);
+            assert!(!all.iter().any(|token| token == "at-1"));
         }
 
         #[test]
         fn replaced_token_of_a_rule_is_searched_for_until_it_expires() {
-            let mut session = session(&[]);
+            let (mut session, mut known) = (session(&[]), SearchedTokens::default());
+            let mut all = |session: &Session, at| searched(&mut known, session, Some(7), &at);
             session.renew_other(7, &tokens("other-1", 60), None, at(0));
             session.renew_other(8, &tokens("third", 60), None, at(0));
+            assert_eq!(all(&session, at(0)), ["other-1", "at-1", "third"]);
             session.renew_other(7, &tokens("other-2", 300), None, at(10));
-            let all = searched(&session, Some(7), &at(59));
-            assert_eq!(all, ["other-2", "other-1", "at-1", "third"]);
-            let all = searched(&session, Some(7), &at(60));
-            assert_eq!(all, ["other-2", "at-1"]);
+            assert_eq!(
+                all(&session, at(59)),
+                ["other-2", "at-1", "third", "other-1"]
+            );
+            assert_eq!(all(&session, at(60)), ["other-2", "at-1"]);
         }
 
         #[test]

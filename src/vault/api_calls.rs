@@ -342,7 +342,7 @@ impl Calls {
             Scheme::Dpop => "DPoP ",
         };
         let authorization = Secret::new([scheme, token.expose()].concat());
-        let searched = session.tokens_to_search(selector, &ctx.now);
+        let searched = ctx.searched.with(Some(token), &ctx.now);
         let is_inspected = ctx.is_inspected();
         let Some(known) = list::find(&mut self.list.calls, |c| c.call == call) else {
             return true;

@@ -109,7 +109,7 @@ impl Sockets {
         match socket.place.handshake(url, &socket.protocols, token) {
             Ok(mut handshake) => {
                 if known.allowed.reflection() == Scope::All {
-                    handshake.token = Some(token.clone());
+                    handshake.searched = ctx.searched.with(Some(token), &ctx.now);
                 }
                 let detail = is_inspected.then(|| known.allowed.description());
                 known.stage = CallStage::Sent {
@@ -184,8 +184,7 @@ pub(super) fn opened(ctx: &mut Context, list: &mut CallList, call: CallId, proto
             list.forget(call);
             return send_close(ctx, call, "token_expired");
         }
-        let token = token.clone();
-        ctx.outputs.push(Output::SendFirst { call, text, token });
+        ctx.outputs.push(Output::SendFirst { call, text });
     }
     ctx.trace_call("call_answered", call, Some(101), None);
     list.deliver(ctx, call, text);

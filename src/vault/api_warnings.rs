@@ -117,7 +117,9 @@ fn refusal(ctx: &Context, selector: TokenSelector, api: &str, header: Option<&st
     let Some(session) = ctx.session.as_deref() else {
         return www_authenticate::refusal_of_new_token(api, None, &[]);
     };
-    let searched = session.tokens_to_search(selector, &ctx.now);
+    let searched = ctx
+        .searched
+        .with(session.latest_access_token_of(selector), &ctx.now);
     let mut tokens: Vec<&str> = searched.iter().map(Secret::expose).collect();
     session.for_each_token(|_, token| tokens.push(token.expose()));
     www_authenticate::refusal_of_new_token(api, header, &tokens)

@@ -16,7 +16,7 @@ use rules::base::http::{HttpRequest, Outcome};
 use rules::base::list::{self, List};
 use rules::codec::base64url;
 use rules::codec::json::Writer;
-use rules::session::{self, EndReason, Session};
+use rules::session::{self, EndReason, SearchedTokens, Session};
 
 /// State that all parts share. See the [module](self).
 pub(super) struct Context {
@@ -28,6 +28,8 @@ pub(super) struct Context {
     /// Connected pages. The page that was silent for the longest time comes first.
     pub(super) ports: Vec<PortId>,
     pub(super) session: Option<Box<Session>>,
+    /// The access tokens that responses and sockets are searched for.
+    pub(super) searched: SearchedTokens,
     pub(super) end_reason: Option<EndReason>,
     /// True if the provider keeps refusing the refresh token without a usable error code, so that the grant may have
     /// ended.
@@ -131,6 +133,7 @@ impl Context {
             outputs: Vec::new(),
             ports: Vec::new(),
             session: None,
+            searched: SearchedTokens::default(),
             end_reason: None,
             is_suspected: false,
             is_store_failing: false,
@@ -433,6 +436,15 @@ impl Context {
         self.config.accounts > 0
             && session.original().is_other_user(subject)
             && session.limit_reached(limits, &self.now).is_none()
+    }
+
+    /// Has the responses and sockets that are open searched for the session's access tokens if one of these is new.
+    pub(super) fn search_for_new_tokens(&mut self) {
+        if self.searched.update(self.session.as_deref(), &self.now) {
+            let tokens = self.searched.with(None, &self.now);
+            // control: open_responses_are_searched_for_new_tokens
+            self.outputs.push(Output::Search { tokens });
+        }
     }
 
     /// Returns the time until which a record that is stored now may be needed.

@@ -456,8 +456,6 @@ pub enum Output {
         call: CallId,
         /// The message.
         text: Secret,
-        /// The token that the message contains.
-        token: Secret,
     },
     /// Close a socket with a code and a reason (RFC 6455 7.4), and tell the page.
     CloseSocket {
@@ -476,6 +474,12 @@ pub enum Output {
         /// JSON: the message `head` or `socket` of `pkg/src/protocol/messages.ts`.
         text: String,
     },
+    /// Search each open response and socket that is searched for tokens for its own token and for these others from now on:
+    /// see [`Guard::renew`](rules::egress::token_reflection::Guard::renew). The session has a new access token.
+    Search {
+        /// The access tokens.
+        tokens: Vec<Secret>,
+    },
     /// Forget a call: abort its request or close its socket, and drop its body and response.
     Drop {
         /// The call.
@@ -490,8 +494,7 @@ pub struct ApiRequest {
     pub allowed: Allowed,
     /// The value of the `Authorization` header.
     pub authorization: Secret,
-    /// The access tokens that the response is searched for: the request's own token, and the session's other tokens
-    /// that may still be valid.
+    /// The access tokens that the response is searched for, the request's own first. [`Output::Search`] replaces the others.
     pub searched: Vec<Secret>,
     /// The unsigned proof for the `DPoP` header (RFC 9449 7.1). The host signs it.
     pub proof: Option<UnsignedProof>,
@@ -558,6 +561,7 @@ impl fmt::Debug for Output {
             Self::SendFirst { .. } => "SendFirst",
             Self::CloseSocket { .. } => "CloseSocket",
             Self::Deliver { .. } => "Deliver",
+            Self::Search { .. } => "Search",
             Self::Drop { .. } => "Drop",
         })
     }

@@ -230,6 +230,7 @@ impl Vault {
             tokens.stop(ctx);
         }
         tokens.keep_keys(ctx, self.logins.keys().chain(self.callbacks.keys()));
+        ctx.search_for_new_tokens();
     }
 
     fn route(&mut self, input: Input<'_>) {

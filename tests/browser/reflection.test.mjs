@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { sendJson, sha256 } from '../support/responses.mjs'
-import { call, signIn, startApp } from '../support/app.mjs'
+import { ACCOUNTS } from '../support/accounts.mjs'
+import { call, signIn, signInByPopup, startApp } from '../support/app.mjs'
 import { search } from '../support/leak.mjs'
 
 const time = { timeout: 30_000 }
@@ -176,6 +177,116 @@ test('an event stream with the token ends, and is not reopened', time, async () 
   assert.equal(count, 1)
 })
 
+/**
+ * Opens an event stream in which the API repeats the `Authorization` header of each later request of `seen`. Returns
+ * functions: `renew` has the vault get another token, `show` sends such a request, and `end` resolves with what the page
+ * has read, and with the code of the error that ended it. `begin` is sent at once, and `write` turns a token into pieces.
+ */
+async function openLog(page, { begin = 'data: hello\n\n', write = (token) => [`data: ${token}\n\n`] } = {}) {
+  let log
+  app.api.on('log', ({ response, entry }) => {
+    tokens.add(tokenOf(entry))
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+    response.write(typeof begin === 'string' ? begin : begin(tokenOf(entry)))
+    log = response
+  })
+  app.api.on('seen', async ({ response, entry }) => {
+    tokens.add(tokenOf(entry))
+    for (const piece of write(tokenOf(entry))) await new Promise((resolve) => log.write(piece, resolve))
+    sendJson(response, 200, {})
+  })
+  await page.evaluate(async (address) => {
+    globalThis.log = { text: '' }
+    const { body } = await auth.fetch(address)
+    const read = async () => {
+      for await (const chunk of body.pipeThrough(new TextDecoderStream())) log.text += chunk
+    }
+    log.end = read().then(
+      () => null,
+      ({ code }) => code,
+    )
+  }, url('log'))
+  return {
+    renew: async () => {
+      const { value } = await call(page, `${app.api.url}reject-once/${rejected++}`)
+      assert.equal(value?.status, 200)
+    },
+    show: async () => assert.equal((await call(page, url('seen'))).value?.status, 200),
+    end: async () => {
+      log.end()
+      return page.evaluate(async () => [log.text, await log.end])
+    },
+  }
+}
+
+let rejected = 0
+
+// claim: api-4
+test('an open stream does not show a token that was renewed meanwhile', time, async () => {
+  const { renew, show, end } = await openLog(page)
+  await renew()
+  await show()
+  assert.deepEqual(await end(), ['data: hello\n\n', 'token_reflected'])
+  // The next stream is not searched for the new token only.
+  const next = await openLog(page, { write: () => [`data: ${[...tokens].at(-2)}\n\n`] })
+  await next.show()
+  assert.deepEqual(await next.end(), ['data: hello\n\n', 'token_reflected'])
+})
+
+// claim: api-4
+test('a token is found of which the first half arrives before the renewal', time, async () => {
+  // JWTs of one key begin with the same header.
+  const half = ({ length }) => length / 2
+  const { renew, show, end } = await openLog(page, {
+    begin: (token) => `data: ${token.slice(0, 40)}`,
+    write: (token) => [token.slice(40, half(token)), token.slice(half(token)), '\n\n'],
+  })
+  await renew()
+  await show()
+  const [first, second] = [...tokens].slice(-2)
+  assert.equal(first.slice(0, 40), second.slice(0, 40))
+  assert.deepEqual(await end(), ['data: ', 'token_reflected'])
+})
+
+// claim: api-4
+test('a response that begins after a renewal is searched for the new token', time, async () => {
+  let goOn
+  const seen = new Promise((resolve) => (goOn = resolve))
+  app.api.on('late', async ({ response }) => response.end(`You sent: ${await seen}.`))
+  app.api.on('seen', ({ response, entry }) => {
+    tokens.add(tokenOf(entry))
+    goOn(tokenOf(entry))
+    sendJson(response, 200, {})
+  })
+  await page.evaluate((address) => {
+    globalThis.late = settle(auth.fetch(address).then((response) => response.text()))
+  }, url('late'))
+  await call(page, `${app.api.url}reject-once/${rejected++}`)
+  await call(page, url('seen'))
+  const { error } = await page.evaluate(() => late)
+  assert.equal(error?.code, 'token_reflected')
+})
+
+// claim: api-4
+test('an open stream does not show the token of the next user', time, async () => {
+  const other = await app.open('/', await app.browser.newContext())
+  await signIn(other)
+  const { show, end } = await openLog(other)
+  const { value, error } = await signInByPopup(other, { prompt: 'login' }, ACCOUNTS[1])
+  assert.equal(error, undefined, value)
+  await show()
+  assert.deepEqual(await end(), ['data: hello\n\n', 'token_reflected'])
+  await other.context().close()
+})
+
+// claim: api-4
+test('an open stream goes on without a token after a renewal', time, async () => {
+  const { renew, show, end } = await openLog(page, { write: () => ['data: and', ' on', '-and-on\n\n'] })
+  await renew()
+  await show()
+  assert.deepEqual(await end(), ['data: hello\n\ndata: and on-and-on\n\n', null])
+})
+
 test('a string that resembles a token arrives intact in any chunks', time, async () => {
   const body = Buffer.from(`${'eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2ln '.repeat(40_000)}eyJ`)
   app.api.on('lookalikes', async ({ response }) => {
@@ -218,5 +329,10 @@ test("a control: with reflection: 'allow' the leak test finds the token", time, 
     assert.notDeepEqual(found(value?.text ?? ''), [], name)
   }
   assert.equal((await call(other, url('header'))).value?.status, 200)
+  const { renew, show, end } = await openLog(other)
+  await renew()
+  await show()
+  const [text, code] = await end()
+  assert.deepEqual([found(text).length > 0, code], [true, null])
   await other.context().close()
 })

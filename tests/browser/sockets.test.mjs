@@ -3,7 +3,7 @@
 // same result. The page must not see the token that `auth.webSocket` sends.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
-import { booted, signIn, startApp } from '../support/app.mjs'
+import { booted, call, signIn, startApp } from '../support/app.mjs'
 import { collect, record, search } from '../support/leak.mjs'
 import { listen } from '../support/listen.mjs'
 
@@ -412,6 +412,39 @@ test('a message with the token closes it with code 4010', time, async () => {
     assert.equal(said.filter((line) => line.startsWith('message')).length, 1)
   }
   assert.deepEqual(search(await collect(other, recorded), secrets), [])
+  await other.context().close()
+})
+
+// claim: api-4
+test('a message with an earlier or a later token closes it, too', time, async () => {
+  const { other, recorded } = await withRule(WAYS.query)
+  const open = async () => {
+    const { length } = admitted()
+    await other.evaluate(async (url) => {
+      const socket = auth.webSocket(url)
+      globalThis.said = watch(socket)
+      await opened(socket)
+    }, `${live}query`)
+    return admitted()[length].socket
+  }
+  const reflected = "close 4010 'token_reflected' true, state 3"
+  for (const write of [String, btoa, Buffer.from]) {
+    const former = app.ledger.newest('access_token')
+    const socket = await open()
+    // The API refuses the token once, and the vault gets another one.
+    const { value } = await call(other, `${app.api.url}reject-once/${write.name}`)
+    assert.equal(value?.status, 200)
+    const later = app.ledger.newest('access_token')
+    assert.notEqual(later.value, former.value)
+    socket.send('harmless')
+    socket.send(write(`You are ${later.value}.`))
+    // After the events `open` and `message`.
+    assert.deepEqual((await other.evaluate(() => said)).slice(2), [reflected])
+    const next = await open()
+    next.send(write(`You were ${former.value}.`))
+    assert.deepEqual((await other.evaluate(() => said)).slice(1), [reflected])
+  }
+  assert.deepEqual(search(await collect(other, recorded), app.ledger.secrets()), [])
   await other.context().close()
 })
 

@@ -59,6 +59,7 @@ mod refresh_failures;
 mod repeated_requests;
 mod resources;
 mod resumed;
+mod searches;
 mod secrecy;
 mod session_expiry;
 mod sockets;

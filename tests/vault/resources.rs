@@ -604,8 +604,9 @@ fn searches_responses_for_every_apis_tokens() {
     assert_fine(&mut world, page, API);
     let now = searched(&world);
     assert_ne!(&now[0], orders);
-    assert_eq!(&now[1], orders);
-    assert!(now.contains(bills) && now.contains(login), "{now:?}");
+    for known in [orders, bills, login] {
+        assert!(now.contains(known), "{now:?}");
+    }
     world.advance(Duration::from_secs(30));
     assert_fine(&mut world, page, API);
     assert!(!searched(&world).contains(orders));

@@ -153,7 +153,7 @@ fn debug_output_shows_only_names() {
     ];
     let outputs = [
         "Post", "Close", "Send", "Cancel", "Store", "Take", "Verify", "Call", "Deliver", "Drop",
-        "Hint",
+        "Hint", "Search",
     ];
     let persist = STORAGES.contains(&SEALED).then_some("Persist");
     let names = inputs.into_iter().chain(outputs).chain(persist);

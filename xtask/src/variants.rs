@@ -434,6 +434,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
         breaks: Instead("session.latest_access_token_of(Default::default())"),
     },
     Variant {
+        control: "open_responses_are_searched_for_new_tokens",
+        fault: "a response that is open is not searched for the token that a refresh brings",
+        noticed_by: "searched",
+        seed: 1,
+        breaks: Skip,
+    },
+    Variant {
         control: "proofs_are_unique",
         fault: "all proofs have the same ID",
         noticed_by: "proven",

@@ -51,6 +51,9 @@ use escapes::Escape;
 /// secret, since RFC 6749 10.10 requires tokens that cannot be guessed.
 pub const SHORTEST: usize = 16;
 
+/// The largest number of tokens that a response or socket is searched for.
+pub const MOST_TOKENS: usize = 8;
+
 /// A line break is skipped if at least this many characters of base64 precede it in its line.
 pub const SHORTEST_LINE: usize = 32;
 
@@ -167,6 +170,28 @@ impl Guard {
         let mut tokens = vec![token];
         tokens.extend(strings::split(others, b'\n'));
         Self::search_for(&tokens)
+    }
+
+    /// Searches from now on for the first of its tokens, which is the request's own, and for the first of `others`, at most
+    /// [`MOST_TOKENS`] in all. The bytes that wait, and those that were passed on after a pause, are searched for these
+    /// tokens, too.
+    pub fn renew(&mut self, others: &[Secret]) {
+        let Some(own) = self.tokens.first() else {
+            return;
+        };
+        let others = others.iter().map(Secret::expose);
+        let others = others.filter(|token| !own.matches(longest_word(token)));
+        let own = [own.expose()].into_iter();
+        let tokens: Vec<&str> = own.chain(others).take(MOST_TOKENS).collect();
+        if let Some(next) = Self::search_for(&tokens) {
+            *self = Self {
+                bytes: core::mem::take(&mut self.bytes),
+                count: self.count,
+                released: self.released,
+                ..next
+            };
+            self.run = self.tail().1;
+        }
     }
 
     /// Returns, for each token, the hashes of the last `window` characters of its forms. They are computed at the first
@@ -499,16 +524,28 @@ mod tests {
     fn through<'a>(token: &str, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, bool) {
         let mut guard = Guard::new(token).unwrap();
         let mut given = Vec::new();
+        if !pass(&mut guard, pieces, &mut given) {
+            return (given, true);
+        }
+        given.extend_from_slice(guard.bytes());
+        (given, false)
+    }
+
+    /// Adds the bytes that a guard passes to `given`. Returns false if it finds a token.
+    fn pass<'a>(
+        guard: &mut Guard,
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+        given: &mut Vec<u8>,
+    ) -> bool {
         for piece in pieces {
             guard.take(piece.len()).copy_from_slice(piece);
             let Some(free) = guard.free() else {
-                return (given, true);
+                return false;
             };
             given.extend_from_slice(&guard.bytes()[..free]);
             guard.forget(free);
         }
-        given.extend_from_slice(guard.bytes());
-        (given, false)
+        true
     }
 
     fn written(token: &str) -> Vec<(&'static str, String)> {
@@ -737,6 +774,112 @@ mod tests {
         assert!(!guard.is_in(b"say: short!"));
         assert!(Guard::search_for(&["short"]).is_none());
         assert!(Guard::search_for(&[]).is_none());
+    }
+
+    /// Tokens that may replace [`JWT`], of its alphabet: a shorter one, a longer one, and one of the same length.
+    fn successors() -> [String; 3] {
+        let same: String = JWT.chars().rev().collect();
+        ["sixteen--letters".to_owned(), long_token(), same]
+    }
+
+    // claim: api-4
+    #[test]
+    fn token_that_arrives_while_the_guard_is_renewed_is_found() {
+        for next in successors() {
+            for (how, form) in written(&next) {
+                let body = ["{\"seen\":\"", &form, "\"}"].concat();
+                // The former guard has passed on all but the last characters of a longer run.
+                let most = form.trim_end_matches('=').len().min(JWT.len());
+                for cut in 0..=9 + most {
+                    let (head, tail) = body.as_bytes().split_at(cut);
+                    let (mut guard, mut given) = (Guard::new(JWT).unwrap(), Vec::new());
+                    assert!(pass(&mut guard, [head], &mut given));
+                    guard.renew(&[next.as_str().into(), JWT.into()]);
+                    // The host reads what the guard holds at once.
+                    let is_broken = !pass(&mut guard, [&[][..], tail], &mut given);
+                    assert!(is_broken, "{how} of {next}, cut at {cut}");
+                    assert!(given.len() <= 9 + BEFORE, "{how}, cut at {cut}: {given:?}");
+                }
+            }
+        }
+    }
+
+    // claim: api-4
+    #[test]
+    fn whole_body_is_searched_for_a_token_that_came_during_it() {
+        for next in successors() {
+            for cut in 0..5 + next.len() {
+                let body = ["say: ", &next, "."].concat();
+                let (head, tail) = body.as_bytes().split_at(cut);
+                let mut guard = Guard::new(JWT).unwrap();
+                guard.take(head.len()).copy_from_slice(head);
+                guard.renew(&[next.as_str().into()]);
+                guard.take(tail.len()).copy_from_slice(tail);
+                assert_eq!(guard.free(), None, "{next} cut at {cut}");
+            }
+        }
+    }
+
+    // claim: api-4
+    #[test]
+    fn held_bytes_that_are_a_new_token_do_not_pass_after_a_pause() {
+        let next = &JWT[..16];
+        let mut guard = Guard::new(&long_token()).unwrap();
+        guard.take(16).copy_from_slice(next.as_bytes());
+        assert_eq!(guard.free(), Some(0));
+        guard.renew(&[next.into()]);
+        assert_eq!(guard.free_after_pause(), 0);
+        assert_eq!(guard.free(), None);
+        // The first ten characters passed after a pause, before the token was known.
+        let mut guard = Guard::new(&long_token()).unwrap();
+        guard.take(10).copy_from_slice(&next.as_bytes()[..10]);
+        assert_eq!((guard.free(), guard.free_after_pause()), (Some(0), 10));
+        guard.release();
+        guard.renew(&[next.into()]);
+        guard.take(6).copy_from_slice(&next.as_bytes()[10..]);
+        assert_eq!(guard.free(), None);
+    }
+
+    #[test]
+    fn renewed_guard_searches_for_its_own_token_and_seven_others() {
+        let name = |i: usize| Secret::from(&*["sixteen--letters", &"x".repeat(i)].concat());
+        let has = |guard: &Guard, token: &Secret| guard.is_in(token.expose().as_bytes());
+        let mut guard = Guard::search_for(&[JWT, OPAQUE]).unwrap();
+        guard.renew(&[]);
+        assert!(guard.is_in(JWT.as_bytes()) && !guard.is_in(OPAQUE.as_bytes()));
+        let others: Vec<Secret> = (1..10).map(|i| name(20 - i)).collect();
+        for newest in [others.clone(), [vec![JWT.into()], others.clone()].concat()] {
+            guard.renew(&newest);
+            assert!(guard.is_in(JWT.as_bytes()));
+            for (i, other) in others.iter().enumerate() {
+                // A longer token contains the shorter ones.
+                let found = [other.expose(), " "].concat();
+                assert_eq!(guard.is_in(found.as_bytes()), i < 7, "{i}");
+            }
+        }
+        // A token that is too short to search for leaves only the guard's own.
+        guard.renew(&["short".into()]);
+        assert!(guard.is_in(JWT.as_bytes()) && !has(&guard, &others[0]));
+        // The longest part of a token with spaces is the guard's own.
+        let mut guard = Guard::new("UegLVbIfq7TpX612769\\|:)\\ x").unwrap();
+        guard.renew(&["UegLVbIfq7TpX612769\\|:)\\ x".into()]);
+        assert_eq!(guard.tokens.len(), 1);
+    }
+
+    #[test]
+    fn renewed_guard_passes_everything_else_unchanged() {
+        let body = JWT[..30].repeat(8) + " data: {\"a\":1}\n";
+        for next in [&successors()[0], OPAQUE, "quoted\"token,with{brackets}"] {
+            for cut in 0..body.len() {
+                let (head, tail) = body.as_bytes().split_at(cut);
+                let (mut guard, mut given) = (Guard::new(JWT).unwrap(), Vec::new());
+                assert!(pass(&mut guard, [head], &mut given));
+                guard.renew(&[next.into()]);
+                assert!(pass(&mut guard, [&[][..], tail], &mut given));
+                given.extend_from_slice(guard.bytes());
+                assert_eq!(given, body.as_bytes(), "cut at {cut}");
+            }
+        }
     }
 
     // claim: api-6

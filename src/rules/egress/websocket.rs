@@ -55,8 +55,8 @@ pub struct Handshake {
     pub url: Secret,
     /// The sub-protocols, which may contain the token: a JSON array of strings.
     pub protocols: Secret,
-    /// The token to search messages for, if any: see [`crate::egress::token_reflection`].
-    pub token: Option<Secret>,
+    /// The access tokens to search messages for, the handshake's own first: see [`crate::egress::token_reflection`].
+    pub searched: Vec<Secret>,
 }
 
 impl Place {
@@ -116,7 +116,7 @@ impl Place {
         Ok(Handshake {
             url: url.into(),
             protocols: array.into(),
-            token: None,
+            searched: Vec::new(),
         })
     }
 

@@ -3,7 +3,7 @@
 //! Times are stored as ages, because the monotonic clock of another worker started at another time. The time since the
 //! session was stored is measured by the wall clock, and is never negative.
 
-use super::{EndReason, FormerTokens, Session, Times};
+use super::{EndReason, Session, Times};
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::codec::json::{Object, Value, Writer};
@@ -182,7 +182,6 @@ pub fn restore(text: &str, flow: &Flow, now: &Instant) -> Option<Kept> {
                 .filter_map(|e| Some(e.as_str()?.to_owned()))
                 .collect()
         },
-        former: FormerTokens::default(),
     })))
 }
 

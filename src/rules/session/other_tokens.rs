@@ -1,6 +1,6 @@
 //! The access tokens of other targets than the login's: see [`crate::oauth::resource_indicators`].
 
-use super::{Former, Session, after};
+use super::{Session, after};
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::egress::policy::TokenSelector;
@@ -8,12 +8,6 @@ use crate::oauth::identity::Identity;
 use crate::oauth::refresh_policy;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
-
-/// Selects the login's access token.
-pub(super) const LOGIN: TokenSelector = None;
-
-/// The largest number of access tokens that a response is searched for.
-const MAX_SEARCHED: usize = 8;
 
 /// The access tokens of other targets, each with the index of its target in the configuration. They are not stored.
 pub(super) type OtherTokens = Vec<(usize, OtherToken)>;
@@ -34,23 +28,20 @@ impl Session {
         Some(other)
     }
 
-    /// Adds the access tokens that `selector` does not select, until `tokens` has [`MAX_SEARCHED`] tokens.
-    pub(super) fn push_tokens_of_others(
-        &self,
-        selector: TokenSelector,
-        now: &Instant,
-        tokens: &mut Vec<Secret>,
-    ) {
-        if selector.is_some() {
-            self.push_tokens_to_search(None, now, tokens);
-        }
-        for (target, _) in self.others.iter().rev() {
-            let other = Some(*target);
-            if selector != other {
-                self.push_tokens_to_search(other, now, tokens);
-            }
-        }
-        tokens.truncate(MAX_SEARCHED);
+    /// Returns the access tokens, each with the time of its request and its lifetime: first the login's, and then those of
+    /// other targets, of which the one that was renewed last comes first.
+    pub(super) fn access_tokens(&self) -> impl Iterator<Item = (&Secret, Instant, Millis)> {
+        let login = (&self.tokens.access_token, self.requested, self.lifetime());
+        let others = self.others.iter().rev().map(|(_, other)| {
+            let OtherToken {
+                access_token,
+                requested,
+                expires_in,
+                ..
+            } = other;
+            (access_token, *requested, *expires_in)
+        });
+        core::iter::once(login).chain(others)
     }
 
     /// Adopts the tokens of a refresh for the access token of `target`.
@@ -69,15 +60,7 @@ impl Session {
         };
         self.rotate(tokens, &requested);
         self.take_user(user, requested);
-        if let Some(i) = self.others.iter().position(|(of, _)| *of == target) {
-            let (_, before) = self.others.remove(i);
-            self.former.remember(Former {
-                of: Some(target),
-                access_token: before.access_token,
-                expires_in: before.expires_in,
-                requested: before.requested,
-            });
-        }
+        self.others.retain(|(of, _)| *of != target);
         self.others.push((target, other));
     }
 

@@ -250,6 +250,7 @@ impl Host {
             | Output::Announce
             | Output::HandKeyOver
             | Output::SendFirst { .. }
+            | Output::Search { .. }
             | Output::CloseSocket { .. }
             | Output::Hint(_)
             | Output::Stop

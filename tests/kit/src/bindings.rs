@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Once;
 use std::time::Duration;
 
+use rules::Secret;
 use rules::codec::json::Value;
 use rules::egress::body_delivery;
 use rules::egress::token_reflection::{Guard, Scope};
 use serde::{Deserialize, Serialize};
-use vault::{ApiRequest, Body, CallId, PortId, ResponseHead};
+use vault::{Body, CallId, PortId, ResponseHead};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsValue, throw_str};
 
@@ -66,7 +67,10 @@ impl TestCore {
     /// A number that JavaScript cannot represent.
     pub fn outgoing(&mut self) -> Result<JsValue, JsValue> {
         let outgoing = self.world.take_outgoing();
-        let outgoing: Vec<Sent> = outgoing.into_iter().map(|out| self.sent(out)).collect();
+        let outgoing: Vec<Sent> = outgoing
+            .into_iter()
+            .filter_map(|out| self.sent(out))
+            .collect();
         Ok(serde_wasm_bindgen::to_value(&outgoing)?)
     }
 
@@ -256,8 +260,15 @@ impl TestCore {
         self.world.count(REFRESH) as u32
     }
 
-    fn sent(&mut self, outgoing: Outgoing) -> Sent {
-        match outgoing {
+    /// Returns output for JavaScript, if there is any.
+    fn sent(&mut self, outgoing: Outgoing) -> Option<Sent> {
+        Some(match outgoing {
+            Outgoing::Search(tokens) => {
+                for (guard, _) in self.guards.values_mut() {
+                    guard.renew(&tokens);
+                }
+                return None;
+            }
             Outgoing::Post { port, text } => Sent::Post { port: port.0, text },
             Outgoing::Close(port) => Sent::Close { port: port.0 },
             Outgoing::Deliver { call, text } => Sent::Deliver { call: call.0, text },
@@ -271,11 +282,7 @@ impl TestCore {
                 handshake,
                 is_accepted,
             } => {
-                self.guards.remove(&call);
-                let token = handshake.token.as_ref().map(rules::Secret::expose);
-                if let Some(guard) = token.and_then(Guard::new) {
-                    self.guards.insert(call, (guard, Scope::All));
-                }
+                self.search(call, Scope::All, &handshake.searched);
                 Sent::Socket {
                     call: call.0,
                     port: page.port.0,
@@ -297,7 +304,7 @@ impl TestCore {
                 proof,
                 is_accepted,
             } => {
-                self.search(call, &request);
+                self.search(call, request.allowed.reflection(), &request.searched);
                 Sent::Call {
                     call: call.0,
                     port: page.port.0,
@@ -310,13 +317,12 @@ impl TestCore {
                     accepted: is_accepted,
                 }
             }
-        }
+        })
     }
 
-    /// Prepares the search of a call's response for access tokens.
-    fn search(&mut self, call: CallId, request: &ApiRequest) {
-        let scope = request.allowed.reflection();
-        let tokens: Vec<&str> = request.searched.iter().map(rules::Secret::expose).collect();
+    /// Prepares the search of a response or socket for access tokens.
+    fn search(&mut self, call: CallId, scope: Scope, tokens: &[Secret]) {
+        let tokens: Vec<&str> = tokens.iter().map(Secret::expose).collect();
         self.guards.remove(&call);
         if scope != Scope::Nothing
             && let Some(guard) = Guard::search_for(&tokens)

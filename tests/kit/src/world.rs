@@ -25,6 +25,7 @@ mod pages;
 mod plain;
 pub mod provider;
 mod requests;
+mod searches;
 pub mod sessions;
 pub mod small;
 pub mod sockets;
@@ -144,6 +145,7 @@ pub struct World {
     pub provider: Provider,
     pub store: Store,
     pub sockets: sockets::Sockets,
+    searches: searches::Searches,
     pub ledger: Ledger,
     pub witness: Witness,
     pub watch: Watch,
@@ -243,6 +245,7 @@ impl World {
             provider,
             store: Store::default(),
             sockets: sockets::Sockets::default(),
+            searches: searches::Searches::default(),
             ledger: Ledger::default(),
             witness: Witness::default(),
             watch: Watch::new(parsed.flow.limits),

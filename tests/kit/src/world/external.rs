@@ -9,11 +9,11 @@ use super::jobs::Task;
 use super::page::Request;
 use super::provider::{Endpoint, Fault, Provider};
 use super::{Kind, PageResponse, Settings, World, dpop, sockets};
-use rules::Result;
 use rules::base::clock::{Millis, UnixMillis};
 use rules::codec::json::{Object, Value};
 use rules::codec::url::Url;
 use rules::egress::websocket::Handshake;
+use rules::{Result, Secret};
 use vault::config::{Config, CustomLogin};
 use vault::{ApiRequest, Body, CallId, Input, Output, PortId, RequestId, ResponseHead};
 
@@ -56,6 +56,7 @@ pub enum Outgoing {
         code: u16,
         reason: String,
     },
+    Search(Vec<Secret>),
 }
 
 /// The pages and APIs outside of a world.
@@ -148,7 +149,8 @@ impl World {
                         .is_none_or(|token| self.provider.accepts(token, self.true_time)),
                 }
             }
-            Output::SendFirst { call, text, .. } => Outgoing::SendFirst {
+            Output::Search { tokens } => Outgoing::Search(tokens.clone()),
+            Output::SendFirst { call, text } => Outgoing::SendFirst {
                 call: *call,
                 text: text.expose().to_owned(),
             },

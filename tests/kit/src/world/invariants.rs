@@ -55,6 +55,8 @@ crate::invariants! {
         "each response belongs to the page's own request and user";
     OwnToken = "own_token",
         "an API receives only access tokens issued for the resource that its own rule names";
+    Searched = "searched",
+        "after a vault has sent an access token, each of its searched responses and sockets is searched for this token, unless it is searched for eight others";
     OwnAccount = "own_account",
         "no call, request or message of one account has a token, user or session of another account, and with `logout: 'forget'` no end in one account revokes a grant";
     Proven = "proven",

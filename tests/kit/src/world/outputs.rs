@@ -53,6 +53,7 @@ impl World {
         while let Some(output) = self.workers.vaults[turn].poll() {
             self.carry_out(output);
         }
+        self.searches.check(turn);
         if self.stopped.contains(&turn) {
             return self.watch.killed(turn);
         }
@@ -92,6 +93,7 @@ impl World {
     pub(super) fn carry_out(&mut self, output: Output) {
         self.witness.debugged(format!("{output:?}"));
         self.note_outgoing(&output);
+        self.searches.see(self.workers.turn, &output);
         match output {
             Output::Post { port, text } => {
                 if text.contains(r#""t":"settled""#) {
@@ -183,6 +185,7 @@ impl World {
                 assert!(!holds_lock, "a vault stops while it holds the lock");
             }
             Output::HandKeyOver => self.hand_overs += 1,
+            Output::Search { .. } => {}
             Output::Announce => {
                 self.announced += 1;
                 self.spread(|names| &names.record, || Task::Changed);
@@ -207,7 +210,7 @@ impl World {
                     .push((self.calls.requests[&call], *handshake));
                 self.job(Kind::Socket, Task::Socket(call));
             }
-            Output::SendFirst { call, text, .. } => {
+            Output::SendFirst { call, text } => {
                 self.check_token_in(text.expose());
                 let first = (self.calls.requests[&call], text.expose().to_owned());
                 self.sockets.first_messages.push(first);

@@ -90,6 +90,7 @@ impl World {
         self.workers.frozen.remove(&which);
         self.stopped.remove(&which);
         self.watch.killed(which);
+        self.searches.killed(which);
         self.workers.last_seed += 1;
         let account = self.workers.accounts[which];
         let (vault, names) = started(&self.config, account, self.workers.last_seed);
