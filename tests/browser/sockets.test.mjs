@@ -444,7 +444,8 @@ test('a message with an earlier or a later token closes it, too', time, async ()
     next.send(write(`You were ${former.value}.`))
     assert.deepEqual((await other.evaluate(() => said)).slice(1), [reflected])
   }
-  assert.deepEqual(search(await collect(other, recorded), app.ledger.secrets()), [])
+  const secrets = app.ledger.tokens('access_token')
+  assert.deepEqual(search(await collect(other, recorded), secrets), [])
   await other.context().close()
 })
 
