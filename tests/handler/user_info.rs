@@ -66,3 +66,30 @@ fn missing_endpoint_is_told_before_the_user_signs_in() {
     host.go("/auth/login", Source::App);
     assert_eq!(host.faults(), [Code::ProfileFailed]);
 }
+
+#[test]
+fn refused_access_token_has_a_line_of_its_own() {
+    let responses = [401, 403, 500].map(|status| (status, json!({})));
+    let mut host = host_with(&json!({}), &responses);
+    for (status, is_refusal) in [(401, true), (403, true), (500, false)] {
+        let back = host.come_back("/auth/login");
+        host.faults();
+        let page = host.come_in(&back);
+        let said = format!("status {status}");
+        let line = host.fault_messages().concat();
+        assert_eq!(page.status, 502);
+        assert!(line.contains(&said), "{line}");
+        assert_eq!(
+            line.contains("it refuses the access token"),
+            is_refusal,
+            "{line}"
+        );
+        let text = page.body.unwrap().1;
+        assert!(
+            text.contains(&said) && text.contains("<code>profile_failed</code>"),
+            "{text}"
+        );
+        // A repeated fault is reported once a minute.
+        host.pass(60);
+    }
+}

@@ -129,6 +129,11 @@ fn profile(outcome: &Outcome, tokens: &TokenSet) -> core::result::Result<Object,
         status => {
             let mut why = msg!("responded with status ").to_owned();
             json::write_number(&mut why, status.into());
+            if matches!(status, 401 | 403) {
+                why.push_str(msg!(
+                    ": it refuses the access token (with the option `resource`, the token may be for the API only)"
+                ));
+            }
             return Err(why);
         }
     }
