@@ -13,7 +13,7 @@
 use rules::prelude::*;
 
 use crate::config::Storage;
-use crate::config::guards::{self, Guard};
+use crate::config::guards;
 use crate::config::origins;
 use crate::csrf;
 use crate::io::{Allowed, Check, Outer, OwnResponse, Request};
@@ -44,7 +44,10 @@ pub(super) async fn handle(
     mut request: Box<Request>,
     check: &Check,
 ) -> core::result::Result<Allowed, OwnResponse> {
-    let (guard, is_for_nginx) = find_guard(task, check)?;
+    let (number, is_for_nginx) = find_guard(task, check)?;
+    let Some(guard) = task.config().guards.get(number) else {
+        return Err(response::failure());
+    };
     check_address(task, &request)?;
     // Proxies send a check without `Upgrade`.
     request.upgrade = check
@@ -60,9 +63,19 @@ pub(super) async fn handle(
         Ok(Some((session, _))) if context.found_in() == Storage::InStore => {
             let user = session.user();
             let user = user.map(|user| user.visible(task.config().flow.asks_user_info));
-            let Some(user) = user.filter(|user| guard.allows(user.claims())) else {
+            let Some(user) = user else {
                 return Err(no_access(&context));
             };
+            if let Some((claim, why)) = guard.refusal(user.claims()) {
+                let said = [
+                    msg!("the guard `"),
+                    &guard.name,
+                    msg!("` refuses a user: "),
+                    &why,
+                ];
+                task.fault_seldom(Seldom::Guard(number, claim), &said.concat());
+                return Err(no_access(&context));
+            }
             let mut identity = Vec::new();
             for (header, claim) in &guard.identity {
                 let value = header_value(guards::claim(user.claims(), claim));
@@ -92,22 +105,18 @@ pub(super) async fn handle(
     Err(to_login(&context, refused, is_for_nginx))
 }
 
-/// Finds the guard that the path of the check names, and compares its secret. The second value is true if the response is
-/// for nginx.
-fn find_guard<'a>(
-    task: &'a Task,
-    check: &Check,
-) -> core::result::Result<(&'a Guard, bool), OwnResponse> {
+/// Finds the number of the guard that the path of the check names, and compares its secret. The second value is true if the
+/// response is for nginx.
+fn find_guard(task: &Task, check: &Check) -> core::result::Result<(usize, bool), OwnResponse> {
     let name = check.path.strip_suffix(FOR_NGINX);
     let named = name.unwrap_or(&check.path);
-    let guard = task
-        .config()
-        .guards
-        .iter()
-        .find(|guard| guard.name == named);
+    let mut guards = task.config().guards.iter().enumerate();
+    let guard = guards.find(|(_, guard)| guard.name == named);
     let given = check.secret.as_deref().unwrap_or_default();
     let why = match guard {
-        Some(guard) if guard.secret.matches(given) => return Ok((guard, name.is_some())),
+        Some((number, guard)) if guard.secret.matches(given) => {
+            return Ok((number, name.is_some()));
+        }
         Some(_) => {
             msg!("a check was refused: its X-Strongroom-Check is not the secret of the guard")
         }
@@ -193,11 +202,15 @@ fn is_activity(request: &Request) -> bool {
 /// Builds the page for a user whom the guard does not let in. Another account may be let in.
 fn no_access(context: &RequestContext) -> OwnResponse {
     let body = [
-        r#"<p>You are signed in, but with this account you may not open this site.</p><p><a href=""#,
+        "<p>You are signed in, but this account may not enter here (<code>",
+        Code::ClaimMissing.as_str(),
+        r#"</code>).</p><p><a href=""#,
         &response::escaped(&context.login_path()),
         r#"?prompt=login">Use another account</a></p>"#,
     ];
-    response::page(403, "No access", "", &body.concat())
+    let mut page = response::page(403, "No access", "", &body.concat());
+    page.code = Some(Code::ClaimMissing);
+    page
 }
 
 /// Adds the address of a login to the response, if the user opens a page. The login returns to that page.

@@ -92,6 +92,8 @@ pub(super) enum Seldom {
     Assertion,
     /// A check of a reverse proxy was refused.
     Check,
+    /// The guard with the first number keeps a user out, because of the claim with the second number.
+    Guard(usize, usize),
     /// A proxy asked about an address of another site, or of the handler itself. The client may have chosen the address.
     CheckedAddress,
     /// No route allows an address. Each code counts apart.
@@ -336,6 +338,7 @@ impl Isolate {
             Seldom::Bind | Seldom::Check | Seldom::CheckedAddress | Seldom::PlainHttp => {
                 Code::ConfigInvalid
             }
+            Seldom::Guard(..) => Code::ClaimMissing,
             Seldom::BoundCookieMissing => Code::BoundCookieMissing,
             Seldom::CannotBind | Seldom::NotBound | Seldom::StaysUnbound => Code::Unsupported,
             Seldom::Login | Seldom::ProviderSays => Code::LoginFailed,

@@ -114,14 +114,16 @@ for (const name of process.env.CADDY_PATH ? ['nginx', 'Caddy'] : ['nginx']) {
       { ...time, skip: name !== 'nginx' },
       async () => {
         const picture = { headers: { ...OWN_PICTURE, 'sec-fetch-site': 'cross-site' } }
-        for (const [path, options, expected] of [
-          ['/', picture, 403],
-          ['/oauth2/sign_out', { headers: OPENED }, 200],
+        for (const [path, options, expected, says] of [
+          ['/', picture, 403, /This account may not enter here/],
+          ['/oauth2/sign_out', { headers: OPENED }, 200, /<title>Sign out</],
         ]) {
           const { status, response, got } = await send(alice, path, options)
           assert.equal(status, expected)
           assert.equal(got, undefined)
-          assert.match(await response.text(), /<form method="post" action="\/auth\/logout">/)
+          const text = await response.text()
+          assert.match(text, says)
+          assert.match(text, /<form method="post" action="\/auth\/logout">/)
         }
       },
     )

@@ -213,6 +213,151 @@ fn user_without_an_allowed_value_is_refused() {
     }
 }
 
+/// Signs in with these claims, and opens the site. Returns the status, and the line of the log.
+fn enter(allow: &Value, claims: &str) -> (u16, String) {
+    let mut host = Host::with(&guard(&json!({ "allow": allow })));
+    host.provider.state(claims);
+    host.sign_in();
+    host.faults();
+    let status = open(&mut host, "/site/").status();
+    (status, host.fault_messages().concat())
+}
+
+#[test]
+fn line_says_which_claim_keeps_a_user_out() {
+    const NO_GROUPS: &str = "the guard `site` refuses a user: no claim `groups`";
+    let staff = json!({ "groups": ["staff"] });
+    let nested = json!({ "realm_access.roles": ["staff"] });
+    for (allow, claims, expected) in [
+        (
+            &staff,
+            r#""groups":["guests"]"#,
+            "no value of `groups` is allowed",
+        ),
+        (
+            &staff,
+            r#""groups":"staff,guests""#,
+            "no value of `groups` is allowed",
+        ),
+        (&staff, r#""groups":[]"#, "no value of `groups` is allowed"),
+        (&staff, "", NO_GROUPS),
+        (
+            &json!({ "sub": ["ann"], "groups": ["staff"] }),
+            "",
+            NO_GROUPS,
+        ),
+        (
+            &json!({ "groups": ["staff"], "sub": ["bob"] }),
+            "",
+            NO_GROUPS,
+        ),
+        (
+            &json!({ "email": ["ann@x.test"] }),
+            r#""email":"ann@x.test","email_verified":0"#,
+            "the provider has not verified `email`",
+        ),
+        (
+            &nested,
+            r#""realm_access":{"roles":["staff"]}"#,
+            "no claim `realm_access.roles` (the name is taken literally",
+        ),
+        (
+            &nested,
+            r#""realm_access":"staff""#,
+            "no claim `realm_access.roles`",
+        ),
+        (&nested, "", "no claim `realm_access.roles`"),
+    ] {
+        let (status, line) = enter(allow, claims);
+        assert_eq!(status, 403, "{claims}");
+        assert!(line.contains(expected), "{claims}: {line}");
+        assert_eq!(line.contains('('), expected.contains('('), "{line}");
+        assert!(!line.contains("guests") && !line.contains("ann@"), "{line}");
+    }
+    let literal = (&nested, r#""realm_access.roles":["staff"]"#);
+    assert_eq!(enter(literal.0, literal.1), (204, String::new()));
+}
+
+#[test]
+fn refused_users_are_counted_once_a_minute_for_each_claim() {
+    let rule = json!({ "secret": SECRET, "allow": { "groups": ["staff"] } });
+    let other = json!({ "secret": SECRET, "allow": { "area": ["1"], "groups": ["staff"] } });
+    let guards = json!({ "guards": { "site": rule, "other": other } });
+    let mut host = Host::signed_in_with(&configured(&guards));
+    host.faults();
+    for _ in 0..3 {
+        refused(open(&mut host, "/site/"), 403);
+    }
+    let request = host.navigation("/other/", Source::App);
+    refused(ask_at(&mut host, "other", request), 403);
+    let lines = host.fault_messages();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(
+        lines[1].contains("`other` refuses a user: no claim `area`"),
+        "{lines:?}"
+    );
+    host.pass(60);
+    refused(open(&mut host, "/site/"), 403);
+    let lines = host.fault_messages().concat();
+    assert!(
+        lines.ends_with("no claim `groups`; more since the last report: 2"),
+        "{lines}"
+    );
+}
+
+// claim: handler-75
+#[test]
+fn domain_of_a_verified_address_lets_its_users_in() {
+    let rule = json!({ "email": { "domain": ["example.com", "Corp.test"] } });
+    for (email, is_in) in [
+        ("ann@example.com", true),
+        ("Ann.O'Neil+a=b@EXAMPLE.com", true),
+        ("bob@corp.TEST", true),
+        ("ann@sub.example.com", false),
+        ("ann@evil-example.com", false),
+        ("ann@example.com.evil.test", false),
+        ("ann@example.com@evil.test", false),
+        ("ann@evil.test@example.com", false),
+        ("ann@example.com.", false),
+        ("ann@example.com ", false),
+        ("ann @example.com", false),
+        ("\"ann@evil.test\"@example.com", false),
+        ("\"ann\"@example.com", false),
+        ("ann(a)@example.com", false),
+        ("<ann@example.com>", false),
+        ("ann,bob@example.com", false),
+        ("ann\u{0}@example.com", false),
+        ("zoë@example.com", false),
+        ("ann@exam\u{17f}le.com", false),
+        ("@example.com", false),
+        ("example.com", false),
+        ("ann@", false),
+        ("", false),
+    ] {
+        let status = if is_in { 204 } else { 403 };
+        for verified in [json!(true), json!("true")] {
+            let claims = json!({ "email": email, "email_verified": verified }).to_string();
+            let claims = claims.trim_start_matches('{').trim_end_matches('}');
+            assert_eq!(enter(&rule, claims).0, status, "{email:?}");
+        }
+        let claims = json!({ "email": email, "email_verified": false }).to_string();
+        let claims = claims.trim_start_matches('{').trim_end_matches('}');
+        assert_eq!(enter(&rule, claims).0, 403, "{email:?} is not verified");
+    }
+    assert_eq!(enter(&rule, r#""email":["ann@example.com"]"#).0, 204);
+    assert_eq!(enter(&rule, r#""email":{"domain":"example.com"}"#).0, 403);
+}
+
+#[test]
+fn page_says_that_the_account_may_not_enter() {
+    let mut host = Host::signed_in_with(&guard(&json!({ "allow": { "groups": ["staff"] } })));
+    let page = refused(open(&mut host, "/site/"), 403);
+    let text = page.body.unwrap().1;
+    assert!(text.contains("this account may not enter"), "{text}");
+    assert!(text.contains("<code>claim_missing</code>"), "{text}");
+    assert_eq!(host.faults(), [Code::ClaimMissing], "the code of the line");
+}
+
 // claim: handler-75
 #[test]
 fn address_that_the_provider_has_not_verified_is_not_the_users() {
@@ -1009,6 +1154,50 @@ fn guards_need_sessions_in_the_store_an_origin_and_bearer_tokens() {
         (
             json!({ "allow": { "sub": ["ann"], "groups": ["staff", ""] } }),
             "it has an empty string",
+        ),
+        (
+            json!({ "allow": { "email": ["ann@a.test", "*@example.com"] } }),
+            "write email: { domain: ['example.com'] }",
+        ),
+        (
+            json!({ "allow": { "email": ["@example.com"] } }),
+            "write email: { domain: ['example.com'] }",
+        ),
+        (
+            json!({ "allow": { "email": {} } }),
+            "`guards.site.allow.email.domain` is missing",
+        ),
+        (
+            json!({ "allow": { "email": { "domain": "example.com" } } }),
+            "`guards.site.allow.email.domain`",
+        ),
+        (
+            json!({ "allow": { "email": { "domain": [] } } }),
+            "`guards.site.allow.email.domain`",
+        ),
+        (
+            json!({ "allow": { "email": { "domain": [""] } } }),
+            "`guards.site.allow.email.domain`",
+        ),
+        (
+            json!({ "allow": { "email": { "domain": ["a.test", "*.a.test"] } } }),
+            "`guards.site.allow.email.domain`",
+        ),
+        (
+            json!({ "allow": { "email": { "domain": ["@a.test"] } } }),
+            "`guards.site.allow.email.domain`",
+        ),
+        (
+            json!({ "allow": { "email": { "domain": [".a.test"] } } }),
+            "`guards.site.allow.email.domain`",
+        ),
+        (
+            json!({ "allow": { "email": { "domains": ["a.test"] } } }),
+            "`guards.site.allow.email.domains`",
+        ),
+        (
+            json!({ "allow": { "upn": { "domain": ["a.test"] } } }),
+            "`guards.site.allow.upn`",
         ),
         (json!({ "allow": {} }), "`guards.site.allow`"),
         (json!({ "allow": null }), "`guards.site.allow`"),

@@ -322,9 +322,9 @@ export interface Guard {
   secret: FromEnv<string>
   /**
    * Claims of the ID token with their allowed values, such as `{ groups: ['staff'] }`. A user needs one of the values of each
-   * claim. Default: each user may enter.
+   * claim. `{ email: { domain: ['example.com'] } }` allows the addresses of a domain. Default: each user may enter.
    */
-  allow?: Record<string, string[]>
+  allow?: Record<string, string[] | { domain: string[] }>
   /**
    * Headers with claims for the site, such as `{ 'X-User-Email': 'email' }`. The names end in a word about the user: `user`,
    * `username`, `uid`, `id`, `sub`, `email`, `name`, `login`, `groups` or `roles`. Visible ASCII is sent as it is, except `%` and `,`, and anything else percent-encoded. Commas separate the items of an array. The

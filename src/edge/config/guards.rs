@@ -18,10 +18,40 @@ pub(crate) struct Guard {
     pub(crate) name: String,
     /// The secret that the proxy sends with each check.
     pub(crate) secret: Secret,
-    /// Claims with their allowed values. The user must have one of the values of each claim.
-    pub(crate) allow: Vec<(String, Vec<String>)>,
+    /// Claims with what is allowed. The user must have an allowed value of each claim.
+    pub(crate) allow: Vec<(String, Allowed)>,
     /// Headers for the site, each with the name of a claim.
     pub(crate) identity: Vec<(String, String)>,
+}
+
+/// The allowed values of a claim.
+#[derive(Debug)]
+pub(crate) enum Allowed {
+    Values(Vec<String>),
+    /// The addresses of e-mail at these domains.
+    Domains(Vec<String>),
+}
+
+impl Allowed {
+    fn has(&self, value: &str) -> bool {
+        match self {
+            Self::Values(values) => values.iter().any(|known| known == value),
+            Self::Domains(domains) => domain_of(value).is_some_and(|domain| {
+                domains
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(domain))
+            }),
+        }
+    }
+}
+
+/// Returns the domain of an address of e-mail. Servers read a quoted part, and characters that RFC 5322 3.2.3 does not allow
+/// without quotes, in different ways, so such an address has no domain.
+fn domain_of(address: &str) -> Option<&str> {
+    let (local, domain) = address.rsplit_once('@')?;
+    let is_plain =
+        |b: u8| b.is_ascii_alphanumeric() || strings::contains_byte(b"!#$%&'*+-/=?^_`{|}~.", b);
+    (!local.is_empty() && local.bytes().all(is_plain)).then_some(domain)
 }
 
 /// Reads the guards.
@@ -65,26 +95,52 @@ fn secret(guard: &Options<'_>) -> Secret {
     secret.into()
 }
 
-fn allow(guard: &Options<'_>) -> Vec<(String, Vec<String>)> {
+fn allow(guard: &Options<'_>) -> Vec<(String, Allowed)> {
     const WHY: &str = msg!("it must be an object such as { groups: ['staff', 'admin'] }");
+    const DOMAIN: &str =
+        msg!("for everybody of a domain, write email: { domain: ['example.com'] }");
     let path = [guard.path, "allow."].concat();
     let claims = guard.nested("allow", &path, WHY);
-    let names: Vec<&str> = claims.object.iter().map(|(name, _)| name).collect();
     // An object without claims would let every user in. Only a missing option says that.
-    if names.is_empty() && guard.object.get("allow").is_some() {
+    if claims.object.iter().next().is_none() && guard.object.get("allow").is_some() {
         guard.refuse_unseen("allow", WHY);
     }
-    names
-        .into_iter()
-        .map(|name| {
-            let values = claims.strings(name, "", WHY);
-            // An empty list would let no user in, which is hardly meant.
-            if values.is_empty() {
-                claims.refuse(name, WHY);
-            }
-            (name.to_owned(), values)
-        })
-        .collect()
+    let of_claim = |(name, value): (&str, &Value)| {
+        if name == EMAIL && value.as_object().is_some() {
+            return (name.to_owned(), Allowed::Domains(domains(&claims)));
+        }
+        let values = claims.strings(name, "", WHY);
+        // An empty list would let no user in, which is hardly meant.
+        if values.is_empty() {
+            claims.refuse(name, WHY);
+        }
+        let is_domain = |value: &String| value.starts_with('@') || value.starts_with("*@");
+        if name == EMAIL && values.iter().any(is_domain) {
+            claims.refuse(name, DOMAIN);
+        }
+        (name.to_owned(), Allowed::Values(values))
+    };
+    claims.object.iter().map(of_claim).collect()
+}
+
+const EMAIL: &str = "email";
+
+/// Reads the domains of addresses of e-mail.
+fn domains(claims: &Options<'_>) -> Vec<String> {
+    const WHY: &str = msg!("it must be an object such as { domain: ['example.com'] }");
+    const NAME: &str = msg!(
+        "it must be an array of domains such as ['example.com'], each without @ and *: subdomains do not count"
+    );
+    let path = [claims.path, EMAIL, "."].concat();
+    let rule = claims.nested(EMAIL, &path, WHY);
+    rule.refuse_others("domain");
+    let domains = rule.strings("domain", "", NAME);
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_part);
+    if domains.is_empty() || !domains.iter().all(|name| name.split('.').all(is_label)) {
+        rule.refuse("domain", NAME);
+    }
+    domains
 }
 
 fn identity(guard: &Options<'_>) -> Vec<(String, String)> {
@@ -137,17 +193,31 @@ impl Guard {
         allow.chain(self.identity.iter().map(|(_, claim)| claim.as_str()))
     }
 
-    /// Returns true if this guard lets a user with these claims in.
-    pub(crate) fn allows(&self, claims: &Object) -> bool {
-        self.allow.iter().all(|(name, values)| {
-            let has = |claim: &Value| {
-                let text = claim.as_str();
-                text.is_some_and(|text| values.iter().any(|value| value == text))
+    /// Returns the number of the first claim that keeps a user with these claims out, and the reason, without a value.
+    pub(crate) fn refusal(&self, claims: &Object) -> Option<(usize, String)> {
+        let mut rules = self.allow.iter().enumerate();
+        rules.find_map(|(i, (name, allowed))| {
+            let has = |claim: &Value| claim.as_str().is_some_and(|text| allowed.has(text));
+            let (before, after) = match claim(claims, name) {
+                Some(Value::Array(items)) if items.iter().any(has) => return None,
+                Some(value) if has(value) => return None,
+                Some(_) => (msg!("no value of `"), msg!("` is allowed")),
+                None if claims.get(name).is_some() => {
+                    (msg!("the provider has not verified `"), "`")
+                }
+                None => (msg!("no claim `"), "`"),
             };
-            match claim(claims, name) {
-                Some(Value::Array(items)) => items.iter().any(has),
-                claim => claim.is_some_and(has),
+            let mut why = [before, name, after].concat();
+            let (first, rest) = strings::split_once(name, b'.');
+            if claims.get(name).is_none()
+                && rest.is_some()
+                && claims.get(first).and_then(Value::as_object).is_some()
+            {
+                why.push_str(msg!(
+                    " (the name is taken literally: members of another claim, which is an object, cannot be named)"
+                ));
             }
+            Some((i, why))
         })
     }
 }
