@@ -1243,6 +1243,7 @@ impl Vault {
 
     /// Handles the result of a read of the store, with or without the lock.
     fn read_done(&mut self, purpose: Purpose, stored: Stored) {
+        let stored = self.tokens.persistence.learn_end(&self.ctx, stored);
         if purpose == Purpose::ReadUnlocked {
             return self.unlocked_read_done(stored);
         }

@@ -10,11 +10,13 @@
 //! - `reader`: reads of the store, with or without the lock.
 //! - `lock`: requests for the lock, and its takeover.
 //! - `tombstone`: the stored end of a session, which ends the session in all vaults.
+//! - `known_ends`: the ends that were in the store, so that a copied record does not undo them.
 //! - `activity`: activity of the user, which keeps the session alive in all vaults.
 //!
 //! Only configurations with `persist: 'sealed'` or `persist: 'escrow'` use this module.
 
 pub(super) mod activity;
+mod known_ends;
 pub(super) mod lock;
 pub(super) mod reader;
 pub(super) mod tombstone;
@@ -22,6 +24,7 @@ pub(super) mod tombstone;
 use crate::context::{Context, Purpose};
 use crate::io::{Loaded, OpId, Output, Taken};
 use activity::Activity;
+use known_ends::{KnownEnds, Refusal};
 use lock::{Lock, SENT_WITHIN};
 use reader::{Reading, Stored, UnlockedReads};
 use rules::Secret;
@@ -59,6 +62,9 @@ pub(super) struct Persistence {
     pub(super) ended: Option<Box<Ended>>,
     /// The end of the session before this one, if the store did not have that end when this session began.
     ended_before: Option<Box<Ended>>,
+    known_ends: KnownEnds,
+    /// The time at which the store is read again, because it has a session that has ended before.
+    look_at: Option<Millis>,
     /// The number of changes so far, and the number when the last write began. If the two differ, that write did not
     /// include the latest changes.
     changes: u32,
@@ -114,7 +120,12 @@ impl Persistence {
         if !ctx.stores_sessions() {
             return None;
         }
-        let all = [self.retry_at, self.activity.flush_at, self.reads.retry_at];
+        let all = [
+            self.retry_at,
+            self.activity.flush_at,
+            self.reads.retry_at,
+            self.look_at,
+        ];
         all.into_iter().flatten().min()
     }
 
@@ -126,7 +137,8 @@ impl Persistence {
             return false;
         }
         let is_over = |at: &mut Millis| *at <= ctx.now.monotonic;
-        if self.reads.retry_at.take_if(is_over).is_some() {
+        let is_read_due = self.reads.retry_at.take_if(is_over).is_some();
+        if self.look_at.take_if(is_over).is_some() || is_read_due {
             self.reads.read(ctx);
         }
         self.retry_at = None;
@@ -135,7 +147,7 @@ impl Persistence {
             self.changes += 1;
             self.needs_save = true;
         }
-        self.needs_save || self.ended.is_some()
+        self.has_changes()
     }
 
     // Activity.
@@ -403,6 +415,49 @@ impl Persistence {
         before.is_some_and(|ended| ended.ends(theirs, &ctx.config.flow.limits, &ctx.now))
     }
 
+    /// Remembers the end of a session that was read as a logout. A marked session whose end is known already becomes one that
+    /// [`Self::knows_end`] refuses.
+    pub(super) fn learn_end(&mut self, ctx: &Context, stored: Stored) -> Stored {
+        let logout = EndReason::of_logout(&ctx.config.flow);
+        let (sid, reason) = match &stored {
+            Stored::Ended(sid, reason) if reason.is_logout() => (&**sid, *reason),
+            Stored::Overwritten(theirs) => (theirs.sid(), logout),
+            _ => return stored,
+        };
+        let was_known = self.known_ends.add(Ended::read(sid, reason, ctx.now));
+        match stored {
+            Stored::Overwritten(theirs) if was_known => Stored::Session(theirs),
+            stored => stored,
+        }
+    }
+
+    /// Returns true if the session `theirs` in the store has ended before, as this vault knows. Then plans to write its end
+    /// again or, if this vault has another session, that session.
+    pub(super) fn knows_end(&mut self, ctx: &Context, theirs: &Session) -> bool {
+        let limits = &ctx.config.flow.limits;
+        let Some(refusal) = self.known_ends.refuse(theirs, limits, &ctx.now) else {
+            return false;
+        };
+        match refusal {
+            Refusal::Later(_) if self.has_changes() => {}
+            Refusal::Later(at) => self.look_at = Some(at),
+            Refusal::Now(_) if ctx.session.is_some() => {
+                self.changes += 1;
+                self.needs_save = true;
+            }
+            Refusal::Now(ended) => {
+                self.changes += 1;
+                self.ended = Some(Box::new(ended));
+            }
+        }
+        true
+    }
+
+    /// Returns true if a change must be written to the store.
+    pub(super) const fn has_changes(&self) -> bool {
+        self.needs_save || self.ended.is_some()
+    }
+
     /// Records that the session ended in another vault.
     pub(super) const fn ended_elsewhere(&mut self) {
         self.is_stored = false;
@@ -489,8 +544,10 @@ impl Persistence {
         // control: change_during_a_write_is_written
         let is_current = self.changes == self.changes_when_written;
         if is_current {
-            self.ended = None;
-            self.ended_before = None;
+            let written = [self.ended.take(), self.ended_before.take()];
+            for ended in written.into_iter().flatten() {
+                self.known_ends.add(*ended);
+            }
             self.needs_save = false;
             self.is_stored = ctx.session.is_some();
         }
@@ -512,7 +569,7 @@ impl Persistence {
     pub(super) fn plan_retry(&mut self, ctx: &Context) {
         let wait = back_off(self.failures);
         self.failures += 1;
-        let is_needed = self.needs_save || self.ended.is_some();
+        let is_needed = self.has_changes();
         self.retry_at = is_needed.then(|| ctx.now.monotonic + wait);
     }
 

@@ -5,6 +5,7 @@
 //! The vault's operations complete at random times, so that they overlap in every way. Times in the agenda are times of
 //! the provider's clock, because the other clocks may stop or jump.
 
+mod copies;
 mod devices;
 mod network;
 mod recovery;
@@ -20,6 +21,7 @@ use rules::base::clock::Millis;
 use vault::PortId;
 
 use crate::tally::Tally;
+use copies::Script;
 use kit::dice::Dice;
 use kit::world::api::{API, OTHER_API};
 use kit::world::provider::{BASE, Refusing};
@@ -159,6 +161,8 @@ pub(crate) struct Life {
     account_dice: Option<Dice>,
     /// The user who usually signs in in each account. Most lives have one account, and any user.
     users: Vec<&'static str>,
+    /// Copies records of the store, in some lives.
+    script: Option<Script>,
     /// Decides about APIs that demand another login, in some lives.
     demand_dice: Option<Dice>,
     /// Calls that an API may answer with such a demand.
@@ -431,6 +435,7 @@ impl Life {
             device_dice: has_devices.then_some(device_dice),
             account_dice: has_accounts.then_some(account_dice),
             users,
+            script: Script::of(seed, home),
             demand_dice: has_demands.then_some(demand_dice),
             demanding: Vec::new(),
             socket_dice: has_sockets.then_some(socket_dice),
@@ -503,6 +508,7 @@ impl Life {
             self.deploys();
             self.open_a_socket();
             self.step_up();
+            self.script_acts();
             self.step();
             self.tally.steps += 1;
             self.notice_storages();

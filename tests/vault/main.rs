@@ -37,6 +37,7 @@ mod keeping;
 mod keeping_ends;
 mod keeping_races;
 mod keeping_writes;
+mod known_ends;
 mod limits;
 mod line;
 mod login;

@@ -107,6 +107,21 @@ pub(crate) const PLANTED: &[Planted] = &[
         breaks: Instead("true"),
     },
     Planted {
+        control: "lost_store_is_no_known_end",
+        fault: "a vault remembers an end after a loss of the store",
+        noticed_by: Noticer::Test("strongroom-vault", "known_ends::lost_store_is_no_known_end"),
+        breaks: Never,
+    },
+    Planted {
+        control: "known_end_is_written_seldom",
+        fault: "a vault writes an end again as often as a script puts the record back",
+        noticed_by: Noticer::Test(
+            "strongroom-vault",
+            "known_ends::end_is_written_again_once_a_minute",
+        ),
+        breaks: Never,
+    },
+    Planted {
         control: "logout_ends_the_session_that_it_names",
         fault: "a repeated logout signs out the user who has signed in meanwhile",
         noticed_by: Noticer::Test(
@@ -170,6 +185,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
         noticed_by: "settled",
         seed: 95,
         breaks: Skip,
+    },
+    Variant {
+        control: "known_end_is_refused",
+        fault: "a copied record undoes an end that the vault has written",
+        noticed_by: "end_stays",
+        seed: 1,
+        breaks: Never,
     },
     Variant {
         control: "unknown_successor_is_not_revoked",

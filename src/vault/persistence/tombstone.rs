@@ -11,7 +11,8 @@ use rules::config::Limits;
 use rules::prelude::*;
 use rules::session::{EndReason, Session};
 
-/// A session that ended in this vault.
+/// A session that ended in this vault, or whose end this vault has read.
+#[derive(Clone)]
 pub(crate) struct Ended {
     pub(crate) sid: String,
     pub(crate) generation: u64,
@@ -27,6 +28,9 @@ pub(crate) struct Ended {
     pub(crate) was_stored: bool,
     /// The identifiers of the sessions whose marks are to be written because the lock was not granted.
     pub(crate) marks: Option<Vec<String>>,
+    /// True if this end ends no other session, because it was in the store before: see
+    /// [`KnownEnds`](crate::persistence::known_ends::KnownEnds).
+    is_known: bool,
 }
 
 impl Ended {
@@ -46,13 +50,41 @@ impl Ended {
             at,
             was_stored,
             marks: None,
+            is_known: false,
+        }
+    }
+
+    /// Returns the logout of the session `sid`, which was read in the store.
+    pub(crate) fn read(sid: &str, reason: EndReason, at: Instant) -> Self {
+        Self {
+            sid: sid.to_owned(),
+            generation: 0,
+            reason,
+            token: None,
+            stored_activities: 0,
+            at,
+            was_stored: true,
+            marks: None,
+            is_known: true,
+        }
+    }
+
+    /// Returns this end, so that it ends no other session.
+    pub(crate) fn alone(self) -> Self {
+        Self {
+            token: None,
+            was_stored: true,
+            marks: None,
+            is_known: true,
+            ..self
         }
     }
 
     /// Returns true if this end also ends the session `theirs` in the store.
     pub(crate) fn ends(&self, theirs: &Session, limits: &Limits, now: &Instant) -> bool {
         if self.sid != theirs.sid() {
-            return !theirs.times.began_after(&self.at, now)
+            return !self.is_known
+                && !theirs.times.began_after(&self.at, now)
                 && (self.reason.is_logout() || !self.was_stored);
         }
         // Another vault has stored a refresh or an activity that this vault did not know of when it ended the session as

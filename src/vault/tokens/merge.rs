@@ -82,6 +82,13 @@ impl Tokens {
         if self.is_over(ctx, &theirs) {
             return Merged::Unchanged;
         }
+        // control: known_end_is_refused
+        if self.persistence.knows_end(ctx, &theirs) {
+            if self.persistence.has_changes() {
+                self.acquire_lock(ctx);
+            }
+            return Merged::Unchanged;
+        }
         let has_unstored_tokens = self.persistence.is_behind() && !self.refresh.is_sent();
         let ours = ctx.session.as_deref();
         let is_in_use = ours.is_some_and(|ours| ctx.is_in_use(&theirs, ours.original().subject()))

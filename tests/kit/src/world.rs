@@ -54,6 +54,7 @@ pub use pages::{Fetch, fetch_members};
 use provider::Provider;
 pub use provider::params;
 pub use provider::{Endpoint, Fault, Flaw};
+pub use storage::Copied;
 use storage::Lock;
 use store::Store;
 use witness::Witness;

@@ -222,6 +222,7 @@ impl Life {
     /// Ends the worker at any step and returns the number of its pages. The worker's requests may still reach the
     /// provider, and its writes may still reach the store.
     pub(super) fn end_worker(&mut self, vault: usize) -> usize {
+        self.script_gives_up();
         self.plan_new_jobs();
         let is_its = |job: &JobId| self.world.vault_of(*job) == Some(vault);
         let jobs = self.agenda.values().filter_map(Todo::acts).filter(is_its);

@@ -632,6 +632,11 @@ impl Sessions {
         }
     }
 
+    /// Records that a script has put this record back.
+    pub fn put_back(&mut self, vault: usize, record: &Record) {
+        self.shared(vault).stored = Some(record.clone());
+    }
+
     /// Records that the store was cleared or damaged, and the tombstones of ended sessions are lost.
     pub fn forget_ends(&mut self) {
         self.shared.values_mut().for_each(Shared::forget_ends);
@@ -976,6 +981,16 @@ impl Record {
 
     pub fn family(&self) -> Option<usize> {
         self.family
+    }
+
+    /// Lets the record be as if it had been written at this time.
+    pub fn kept_again(&mut self, at: UnixMillis) {
+        self.kept_at = at;
+    }
+
+    /// Returns the reason for the session's end, if the record is one of its end.
+    pub fn ended(&self) -> Option<&'static str> {
+        self.ended
     }
 
     pub fn has_ended(&self) -> bool {

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::jobs::{Job, Read, Task};
-use super::provider::form_of;
+use super::provider::{form_of, text};
+use super::sessions::Record;
 use super::{JobId, Kind, REFRESH, World, dpop};
 use rules::Secret;
 use rules::base::clock::UnixMillis;
+use rules::codec::json::{Object, Value};
 use vault::Input;
 
 /// A holder of the lock that is not a vault.
@@ -38,6 +40,39 @@ impl Lock {
     pub(super) fn forget(&mut self, vault: usize) {
         self.holder = self.holder.filter(|holder| *holder != vault);
         self.overtaken.remove(&vault);
+    }
+}
+
+/// A copy of the record of a session.
+#[derive(Clone)]
+pub struct Copied {
+    vault: usize,
+    text: Secret,
+    key: Option<dpop::Named>,
+    record: Record,
+}
+
+impl Copied {
+    /// Returns the identifier of the session.
+    pub fn sid(&self) -> &str {
+        self.record.sid()
+    }
+
+    /// Returns the copy with other numbers in these members.
+    pub fn changed(&self, members: &[(&str, u64)]) -> Self {
+        let mut copied = self.clone();
+        let mut changed = Object::new();
+        let value = Value::parse(self.text.expose()).unwrap();
+        for (name, value) in value.as_object().unwrap().iter() {
+            let number = members.iter().find(|(of, _)| *of == name);
+            let value = number.map_or_else(|| value.clone(), |(_, number)| (*number).into());
+            changed.push(name, value);
+            if let Some((_, at)) = number.filter(|_| name == "kept_at") {
+                copied.record.kept_again(*at);
+            }
+        }
+        copied.text = text(&changed).into();
+        copied
     }
 }
 
@@ -298,6 +333,38 @@ impl World {
                 self.watch.sessions.forget_ends();
             }
         }
+    }
+
+    /// Returns a copy of a vault's record, as a script of the origin could make it.
+    pub fn copy_record(&self, vault: usize) -> Option<Copied> {
+        let (text, key) = self.store.copy_session(&self.workers.names[vault].record)?;
+        let record = self.watch.sessions.record(vault)?;
+        Some(Copied {
+            vault,
+            text,
+            key,
+            record,
+        })
+    }
+
+    /// Puts a copied record back, and tells all vaults that the store has changed.
+    pub fn put_back(&mut self, copied: &Copied) {
+        let name = self.workers.names[copied.vault].record.clone();
+        let (text, key) = (copied.text.clone(), copied.key.clone());
+        if self.store.put_session(&name, text, key) {
+            self.watch.sessions.put_back(copied.vault, &copied.record);
+        }
+        for vault in 0..self.workers.vaults.len() {
+            if self.workers.names[vault].record == name {
+                self.announce_change_to(vault);
+            }
+        }
+    }
+
+    /// Tells a vault that the store has changed, as a script of the origin could.
+    pub fn announce_change_to(&mut self, vault: usize) {
+        self.workers.turn = vault;
+        self.job(Kind::Changed, Task::Changed);
     }
 
     /// Clears the site's data, including the tombstones of ended sessions.

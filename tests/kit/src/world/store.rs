@@ -134,6 +134,12 @@ impl Store {
         works
     }
 
+    /// Returns a stored session and its private key, as a script of the origin could copy them.
+    pub fn copy_session(&self, name: &str) -> Option<(Secret, Option<Named>)> {
+        let session = self.sessions.get(name)?;
+        Some((session.text.clone(), session.key.clone()))
+    }
+
     /// Returns the version of a stored session, if there is one.
     pub fn session_version(&self, name: &str) -> Option<u64> {
         Some(self.sessions.get(name)?.version)
