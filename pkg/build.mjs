@@ -98,7 +98,8 @@ const WHOLE = {
   name: 'whole',
   setup: (build) =>
     build.onLoad({ filter: /\/page\/load\.ts$/ }, () => ({
-      contents: 'export const load = (get) => get(), loadExplanation = load, EXPLANATION = 0',
+      contents:
+        'export const load = (get) => get(), loadExplanation = load, EXPLANATION = 0, fileErrors = new Set()',
     })),
 }
 

@@ -8,13 +8,13 @@ fakePage()
 mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'] })
 mock.method(performance, 'now', () => Date.now())
 
-let load, loadExplanation
+let load, loadExplanation, rejectTyped
 let requests
 /** True if the server has the file. */
 let isThere
 
 beforeEach(async () => {
-  ;({ load, loadExplanation } = await loadAgain('page/load.ts'))
+  ;({ load, loadExplanation, rejectTyped } = await loadAgain('page/load.ts', 'page/errors/error-text.ts'))
   requests = 0
   isThere = false
   navigator.onLine = true
@@ -53,6 +53,17 @@ test('calls share the attempts in flight', async () => {
   await pass(1)
   assert.deepEqual(await Promise.all(calls), Array(3).fill({ login: 1 }))
   assert.equal(requests, 2)
+})
+
+test('advice about files is for the error of a file only', async () => {
+  const typed = (error) => rejectTyped(error).catch((typed) => typed)
+  const failure = load(get, 'login').catch((error) => error)
+  await pass(20)
+  const [ofFile, other] = [await typed(await failure), await typed(new TypeError('young is not a function'))]
+  assert.equal(ofFile.code, 'worker_failed')
+  assert.match(ofFile.message, /^a file of strongroom could not be loaded: Failed to fetch/)
+  assert.equal(other.code, 'unsupported')
+  assert.doesNotMatch(other.message, /\bfile|worker/)
 })
 
 test('file that has failed is requested once by a call within a minute', async () => {

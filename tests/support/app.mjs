@@ -13,6 +13,7 @@ const WORKER = '/auth.worker.js'
 /** The files of the package that the app serves. */
 export const PACKAGE = [
   'index.js',
+  'messages.js',
   'error-messages.js',
   'worker-failure.js',
   'login.js',

@@ -1,6 +1,6 @@
 /** Reads and changes URLs: the page's URL, and the URLs of authorization requests and responses. */
 import { MAX_RETURN_TO } from '../../glue/constants.js'
-import { unsupported } from './errors/error.js'
+import { StrongroomError, unsupported } from './errors/error.js'
 
 /** The parameters of an authorization response: RFC 6749 4.1.2, RFC 9207 2, Session Management 1.0 2. */
 const RESPONSE_PARAMETERS = 'code state iss error error_description error_uri session_state'.split(' ')
@@ -78,7 +78,8 @@ export const ownPath = (address = location.href, app?: number, limit = MAX_RETUR
   const url = new URL(address, location.href)
   const { href } = isResponse(url, app) ? withoutResponse(url) : url
   const { origin } = location
-  if (!href.startsWith(origin + '/')) throw new TypeError(`returnTo must be a path within ${origin}`)
+  if (!href.startsWith(origin + '/'))
+    throw new StrongroomError('message_invalid', `returnTo must be a path within ${origin}.`)
   // A browser would read a path that begins with two slashes as a host.
   const path = href.slice(origin.length).replace(/^\/+/, '/')
   return [path, path.split(/[?#]/)[0]!, '/'].find((kept) => kept.length <= limit)!

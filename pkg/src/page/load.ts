@@ -25,6 +25,9 @@ const files = new Map<PropertyKey, Promise<any>>()
 /** The names of the files that have failed in the last minute. */
 const failed = new Set<PropertyKey>()
 
+/** The errors with which files have failed. */
+export const fileErrors = new Set<unknown>()
+
 /** A file with another URL would escape the integrity that an import map demands. */
 const isFree = () =>
   [...document.querySelectorAll<HTMLScriptElement>('script[type=importmap]')].every(
@@ -64,8 +67,9 @@ export const load = <T extends object>(
     performance.now() + (failed.has(name) ? 0 : limit * 1000),
   )
   files.set(name, file)
-  file.catch(() => {
+  file.catch((error) => {
     files.delete(name)
+    fileErrors.add(error)
     // A device that is offline says nothing about the file.
     if (globalThis.navigator?.onLine === false) return
     failed.add(name)

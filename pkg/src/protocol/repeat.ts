@@ -49,7 +49,7 @@ export const repeat = async <T>(
       } catch (error) {
         look()
         const { isFinal, after } = error as Failure
-        const usual = RETRY_DELAYS[n] ?? RETRY_DELAYS.at(-1)!
+        const usual = RETRY_DELAYS[Math.min(n, RETRY_DELAYS.length - 1)]!
         const delay = after ? after * 1000 : usual * (0.75 + Math.random() / 2)
         if (isFinal || globalThis.navigator?.onLine === false || performance.now() + delay > deadline)
           throw error

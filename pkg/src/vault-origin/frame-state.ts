@@ -67,7 +67,7 @@ export const next = (state: State, event: Event): [State, ...Effect[]] => {
       return [
         { ...state, is: 'loaded', loads: loads + 1 },
         ['greet'],
-        ['watch', RELOAD_DELAYS[loads] ?? RELOAD_DELAYS.at(-1)!],
+        ['watch', RELOAD_DELAYS[Math.min(loads, RELOAD_DELAYS.length - 1)]!],
       ]
     case 'unheard':
       return [state, ['greet']]

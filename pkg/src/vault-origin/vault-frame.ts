@@ -24,6 +24,7 @@
  */
 import { POPUP_MARK } from '../../glue/constants.js'
 import { isState, storeResponse, takeResponse, watchResponses } from './callback-cookies.js'
+import { showUrl } from '../page/address.js'
 import { isLoopback } from '../protocol/loopback.js'
 import { StrongroomError } from '../page/errors/error.js'
 import {
@@ -80,8 +81,16 @@ const invalid = (what: string) => new StrongroomError('config_invalid', `${what}
 const isTrustworthy = ({ protocol, hostname }: URL): boolean =>
   protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
 
+const parsed = (url: string): URL | undefined => {
+  try {
+    return new URL(url)
+  } catch {
+    return
+  }
+}
+
 const checkApp = (app: unknown): string => {
-  const url = typeof app === 'string' && URL.canParse(app) ? new URL(app) : undefined
+  const url = typeof app === 'string' ? parsed(app) : undefined
   if (!url || url.origin !== app || !isTrustworthy(url)) {
     throw invalid(
       `\`apps\` names ${JSON.stringify(app)}, which is not an origin such as https://app.example.com`,
@@ -285,7 +294,7 @@ const withoutDescription = (part: string): string =>
  * @throws `StrongroomError` `config_invalid` if `app` is not a URL of another origin.
  */
 export const vaultCallback = ({ app }: VaultCallbackOptions): void => {
-  const url = URL.canParse(app) ? new URL(app) : undefined
+  const url = parsed(app)
   if (!url || !isTrustworthy(url) || url.origin === location.origin) {
     throw invalid('`app` must be the URL of a page of the app, on another origin')
   }
@@ -294,7 +303,7 @@ export const vaultCallback = ({ app }: VaultCallbackOptions): void => {
   if (parent !== window) return
   const { hash, pathname, search } = location
   // The response is removed before anything else happens, so that the authorization code does not stay in the URL.
-  history.replaceState(null, '', pathname)
+  showUrl(pathname)
   url.hash = ''
   const response = [search, hash]
     .map((part) => new URLSearchParams(part.slice(1)))

@@ -16,6 +16,7 @@
  */
 import { MAX_CONFIG } from '../../glue/constants.js'
 import { type Failure, repeat } from '../protocol/repeat.js'
+import { timeoutSignal } from '../protocol/signals.js'
 import { isFinal, requestModule, TIME_LIMIT } from './wasm.js'
 import { end, vault, type VaultFailure } from './worker.js'
 import type { VaultConfig } from './config.js'
@@ -120,8 +121,7 @@ const attempt = async (url: URL, signal: AbortSignal): Promise<VaultConfig> => {
 
 const load = async (): Promise<VaultConfig> => {
   const url = locate()
-  const next = (deadline: number) =>
-    attempt(url, AbortSignal.timeout(Math.max(deadline - performance.now(), 0)))
+  const next = (deadline: number) => attempt(url, timeoutSignal(Math.max(deadline - performance.now(), 0)))
   return repeat(next, performance.now() + TIME_LIMIT * 1000)
 }
 
@@ -130,5 +130,8 @@ if ('WorkerGlobalScope' in globalThis) {
   // The module is requested while the configuration is loaded, which saves a round trip. `vault()` tells about a failure.
   const wasm = requestModule(new URL('./strongroom_bg.wasm', import.meta.url))
   wasm.catch(() => {})
-  config.then((config) => vault(config, { wasm }), end)
+  config.then(
+    (config) => vault(config, { wasm }),
+    (error) => end(typeof error.code === 'string' ? error : unsupported(error.message)),
+  )
 }

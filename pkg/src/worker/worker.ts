@@ -57,7 +57,9 @@ export const vault = (config: VaultConfig, options: VaultOptions = {}): void => 
     throw new StrongroomError(fault.code, `${fault.message}. Call it once per worker file.`)
   }
   started = true
-  start(config, options).catch((error) => end(error.code ? error : configInvalid(UNREADABLE + error.message)))
+  start(config, options).catch((error) =>
+    end(typeof error.code === 'string' ? error : configInvalid(UNREADABLE + error.message)),
+  )
 }
 
 const start = async (config: VaultConfig, { wasm }: VaultOptions) => {

@@ -17,7 +17,6 @@ import { INITIAL_STATE } from './initial-state.js'
 import { listen } from '../listen.js'
 import { load } from '../load.js'
 import { mediaMethods, relayMedia } from '../media/relay.js'
-import { PLATFORM } from '../../protocol/message-keys.js'
 import { createTarget, failTarget, type LazyClient } from '../streaming/lazy-target.js'
 import { sendLogout } from '../token-handler/send-logout.js'
 
@@ -47,11 +46,8 @@ const prefetch = (href: string | URL) => {
   }
 }
 
-/** Rejects with `error`, but not with an error of the platform. */
-const reject = (error: unknown) => rejectTyped(error, PLATFORM)
-
 /** Loads the guard, which most pages do not need. */
-const loadGuard = () => load(() => import('../guards/guard.js'), 'signIn').catch(reject)
+const loadGuard = () => load(() => import('../guards/guard.js'), 'signIn').catch(rejectTyped)
 
 /**
  * The key, followed by the fallback's path, of a note in localStorage: this browser was signed in at the fallback, and an
@@ -240,7 +236,7 @@ export const createAuth = <Claims = DefaultClaims>(
     }
     const finish = async (next: LazyClient) => {
       let error: StrongroomErrorLike | null = null
-      const back = await callback.catch(reject).catch((failure) => (error = print(failure)))
+      const back = await callback.catch(rejectTyped).catch((failure) => (error = print(failure)))
       // An error that `onReturn` throws is reported as an unhandled rejection, and does not affect this connection.
       if (back?.returnTo) (async () => onReturn(back.returnTo))()
       // If the vault has failed in the meantime and is being replaced, wait for the new vault.
@@ -251,7 +247,7 @@ export const createAuth = <Claims = DefaultClaims>(
       if (back?.login) (await loadGuard()).signIn(auth, next.name, back.login)
       return next
     }
-    const opening = (opened = open().catch(reject))
+    const opening = (opened = open().catch(rejectTyped))
     ready = opening.then(finish)
     ready.catch(fail)
     return ready
@@ -296,7 +292,7 @@ export const createAuth = <Claims = DefaultClaims>(
         state.status === 'connected'
           ? client!.login(login)
           : (start(), opened!.then((next) => next.login(login)))
-      ).catch(reject)
+      ).catch(rejectTyped)
       // With this handler, an app may also ignore the promise.
       attempt.catch((error) => error.code === 'login_canceled' || on({ error: print(error) }))
       return attempt

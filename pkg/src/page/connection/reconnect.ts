@@ -9,6 +9,7 @@ import type { refuse as Refuse } from '../errors/error-text.js'
 import { isLoopback } from '../../protocol/loopback.js'
 import type { release as Release } from './release.js'
 import { repeat } from '../../protocol/repeat.js'
+import { timeoutSignal } from '../../protocol/signals.js'
 
 type AnyWorker = Connection['at']
 type Make = () => AnyWorker | Promise<AnyWorker>
@@ -18,7 +19,7 @@ const TIME_LIMIT = 3
 
 /** Waits for the end of a connection's worker, because a shared worker that is about to end does not respond to new pages. */
 const ended = async ({ at, lock }: Connection): Promise<void> => {
-  const signal = AbortSignal.timeout(TIME_LIMIT * 1000)
+  const signal = timeoutSignal(TIME_LIMIT * 1000)
   const { locks = navigator.locks } = at as Partial<FrameTransport>
   // The worker holds this lock as long as it runs.
   if (lock) await locks.request(lock, { signal }, () => {}).catch(() => {})

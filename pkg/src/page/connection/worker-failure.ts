@@ -7,6 +7,7 @@ import { listen } from '../listen.js'
 import type { Refusals } from './refused-worker.js'
 import { decidingFor, parsePolicy } from '../../protocol/content-policy.js'
 import { HANDSHAKE } from '../../protocol/messages.js'
+import { timeoutSignal } from '../../protocol/signals.js'
 
 /** Milliseconds in which a worker whose file threw may still send its own reason through the port. */
 const REASON_DELAY = 1000
@@ -56,7 +57,7 @@ export const explain = async (
   }
   const worker = workerMadeBy(make as () => unknown)
   if (!worker) return ''
-  const signal = AbortSignal.timeout(TIME_LIMIT)
+  const signal = timeoutSignal(TIME_LIMIT)
   const name = withoutQuery(worker.url)
   if (worker.isShared && blocksData())
     return `this browser blocks this site's data, and then does not start ${name} as a shared worker: give createAuth() a dedicated worker, too`

@@ -15,6 +15,7 @@ import {
   NO_OPTION,
   NO_TIME_LIMIT,
   NO_MEDIA,
+  NO_FILE,
   NO_RESUME,
   NO_RESPONSE,
   NO_STREAMS,
@@ -91,7 +92,9 @@ const BY_KEY: Record<string, string> = {
   [THREW]: "the worker's file threw: ",
   [NOT_CREATED]:
     "the browser does not create the worker, in a sandboxed frame, because of worker-src in the page's policy, or because it blocks this site's data: ",
-  [PLATFORM]: 'a file of strongroom could not be loaded, or the browser refused what the page needs: ',
+  [NO_FILE]: 'a file of strongroom could not be loaded: ',
+  [PLATFORM]:
+    'the browser threw an exception: it is too old (docs/browsers.md), or a setting or script of the page takes from strongroom what it needs: ',
   [LOCK_STOLEN]:
     "script of this origin has stolen the lock by which the vault knows that this page is open (navigator.locks.request with 'steal')",
 }

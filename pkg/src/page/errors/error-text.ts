@@ -3,7 +3,8 @@
  * page loads when it first needs one.
  */
 import { StrongroomError, withoutInterned } from './error.js'
-import { EXPLANATION, loadExplanation } from '../load.js'
+import { EXPLANATION, fileErrors, loadExplanation } from '../load.js'
+import { NO_FILE, PLATFORM } from '../../protocol/message-keys.js'
 
 /** True if the error messages are still loading after the time limit. The next error then does not wait. */
 let isLate = false
@@ -50,11 +51,13 @@ export const refuse = async (code: string, message?: string): Promise<never> => 
 }
 
 /**
- * Rejects with `error`. An error of the platform, such as that of a file which could not be loaded, becomes `worker_failed`,
- * with the text `why` before its own: its `code` is missing or a number.
+ * Rejects with `error`. An error of the platform, whose `code` is missing or a number, becomes `worker_failed` if a file
+ * could not be loaded or a worker not be made, and otherwise `unsupported`, with the text `why` before its own.
  */
-export const rejectTyped = (error: any, why: string): Promise<never> =>
-  typeof error.code === 'string' ? Promise.reject(error) : refuse('worker_failed', why + error.message)
+export const rejectTyped = (error: any, why = fileErrors.has(error) ? NO_FILE : PLATFORM): Promise<never> =>
+  typeof error.code === 'string'
+    ? Promise.reject(error)
+    : refuse(why === PLATFORM ? 'unsupported' : 'worker_failed', why + error.message)
 
 /** Expands the interned strings in a message. */
 export const expandMessage = async (message: string): Promise<string> =>

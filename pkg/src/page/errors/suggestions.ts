@@ -36,10 +36,7 @@ export const closest = (known: string, name: string): string | undefined => {
  * in underscores, and in one or two letters in one place.
  */
 const differenceOf = (one: string, other: string): number => {
-  const [a, b] = [one, other].map((name) => [...name.toLowerCase().replaceAll('_', '')]) as [
-    string[],
-    string[],
-  ]
+  const [a, b] = [one, other].map((name) => [...name.toLowerCase().replace(/_/g, '')]) as [string[], string[]]
   const longer = Math.max(a.length, b.length)
   const same = sharedStart(a, b) + sharedStart(a.reverse(), b.reverse())
   return same + 2 >= longer && same * 2 >= longer ? longer - same : Infinity

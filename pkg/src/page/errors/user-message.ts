@@ -72,9 +72,7 @@ export const userMessage = (error: unknown, table: UserMessages = {}): string =>
   const { code, message } = error as { code?: unknown; message?: unknown }
   const isNetwork = error instanceof TypeError && NETWORK.test(`${message}`)
   const key = isNetwork ? 'upstream_unavailable' : `${code}`
-  for (const sentences of [table, USER_MESSAGES]) {
-    // A newer worker may report a code with any name.
-    if (Object.hasOwn(sentences, key)) return sentences[key as keyof typeof sentences]!
-  }
-  return table.other ?? USER_MESSAGES.other
+  // A newer worker may report a code with any name, also one that every object inherits.
+  const sentences = { __proto__: null, ...USER_MESSAGES, ...table } as UserMessages
+  return sentences[key as Code] ?? sentences.other ?? USER_MESSAGES.other
 }

@@ -25,10 +25,10 @@ export const vaultFetch = async (
   const began = performance.now()
   const request = new Request(input, init)
   const { signal, url, method, mode, cache, credentials, integrity, keepalive } = request
-  signal.throwIfAborted()
+  if (signal.aborted) throw signal.reason
   if (mode !== 'cors') return refuse('unsupported', NO_TOKEN + mode)
   const body = await readBody(request, init?.body)
-  signal.throwIfAborted()
+  if (signal.aborted) throw signal.reason
 
   return new Promise((resolve, reject) => {
     let stream: Body | undefined

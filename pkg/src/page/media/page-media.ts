@@ -86,7 +86,7 @@ export const download = async (
 ): Promise<void> => {
   const { origin, pathname, search } = new URL(path, location.href)
   if (origin !== location.origin || !(await media())) return refuse('unsupported', NOT_CONTROLLED)
-  const last = pathname.split('/').at(-1)!
+  const last = pathname.split('/').pop()!
   const port = ask(navigator.serviceWorker.controller!, {
     ticket: pathname + search,
     name: name ?? decoded(last),

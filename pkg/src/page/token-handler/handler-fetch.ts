@@ -6,6 +6,7 @@ import { BACKGROUND, HANDLER_HEADER, USER } from '../../../glue/constants.js'
 import type { Demand, LoginOptions, Progress, Session, VaultRequestInit } from '../api.js'
 import type { StrongroomError } from '../errors/error.js'
 import { load } from '../load.js'
+import { anySignal } from '../../protocol/signals.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
 import { errorIn, type HandlerConfig, type HandlerError } from './handler-requests.js'
 import type { HandlerSession } from './handler-session.js'
@@ -53,7 +54,7 @@ export const handlerFetch = (
     if (onProgress && typeof onProgress !== 'function') throw new TypeError('onProgress is not a function')
     const request = new Request(input, init)
     const { url, method, mode } = request
-    request.signal.throwIfAborted()
+    if (request.signal.aborted) throw request.signal.reason
     if (mode === 'no-cors') return rejectWith(refuse, 'unsupported', `a call cannot be of mode '${mode}'`)
     const target = routeUrl(config, url)
     const [urlWithoutQuery] = url.split(/[?#]/)
@@ -69,7 +70,7 @@ export const handlerFetch = (
     const common = {
       headers,
       credentials: 'same-origin',
-      signal: AbortSignal.any([request.signal, closed]),
+      signal: anySignal(request.signal, closed),
     } as const
     const isRouted = target !== url.split('#')[0]
     const body = isRouted || onProgress ? await bodyOf(request, init.body) : undefined

@@ -1,6 +1,7 @@
 /** Requests to the endpoints of a token handler (`strongroom/edge`), and the errors in its responses. */
 import { HANDLER_HEADER } from '../../../glue/constants.js'
 import type { Demand, EndReason } from '../api.js'
+import { anySignal, timeoutSignal } from '../../protocol/signals.js'
 
 /** An error of the handler itself, not of an upstream: src/edge/response.rs. */
 export interface HandlerError {
@@ -38,7 +39,7 @@ export const handlerRequests = (base: string, timeout: number, closed: AbortSign
       credentials: 'same-origin',
       redirect: 'error',
       headers: { [HANDLER_HEADER]: mark },
-      signal: AbortSignal.any([closed, AbortSignal.timeout(timeout * 1000)]),
+      signal: anySignal(closed, timeoutSignal(timeout * 1000)),
       ...init,
     }),
 })
@@ -60,6 +61,6 @@ export const retryAfter = ({ headers }: Response): number | undefined => {
 export const errorIn = async (response: Response): Promise<HandlerError | undefined> => {
   const code = response.headers.get(HANDLER_HEADER)
   if (!code) return
-  const body = (await response.json().catch(() => null)) as { error: HandlerError } | null
-  return body?.error ?? { code, message: `the token handler responded with status ${response.status}` }
+  const body = (await response.json().catch(() => null)) as { error?: Partial<HandlerError> } | null
+  return { code, message: `the token handler responded with status ${response.status}`, ...body?.error }
 }

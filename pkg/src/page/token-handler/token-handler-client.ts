@@ -61,7 +61,11 @@ export const connect = async (
   const deadline = performance.now() + timeout * 1000
   /** Repeats an attempt until the time limit. Rejects with the last error and its advice. */
   const untilTimeout = <T>(attempt: () => Promise<T>): Promise<T> =>
-    repeat(attempt, deadline).catch(({ code, message }: HandlerError) => rejectWith(refuse, code, message))
+    repeat(attempt, deadline).catch((error: Partial<HandlerError>) => {
+      // An exception of the platform.
+      if (!error.code) throw error
+      return rejectWith(refuse, error.code, error.message!)
+    })
   const config = await untilTimeout(() => loadConfig(requests))
   const state = handlerSession(requests, config, events, (reason) => {
     for (const socket of sockets) socket.close(UNAUTHORIZED, reason ?? 'replaced')
