@@ -485,18 +485,37 @@ test('worker that the browser forbids later is worker_failed, too', async () => 
   assert.equal(auth.state.error.code, 'worker_failed')
 })
 
-test('state has no error of the platform if a callback throws', async () => {
-  const before = { href: location.href, replaceState: history.replaceState }
+test('exception without a code gets no advice about files', async () => {
+  const { MessageChannel } = globalThis
+  globalThis.MessageChannel = class {
+    constructor() {
+      throw new TypeError('young is not a function')
+    }
+  }
+  const auth = create({ dedicated: () => new FakeWorker() })
+  const code = codeOf(auth.connect())
+  await settled()
+  globalThis.MessageChannel = MessageChannel
+  assert.equal(await code, 'unsupported')
+  const { message } = auth.state.error
+  assert.match(message, /the browser threw an exception.*: young is not a function\. [A-Z]/)
+  assert.doesNotMatch(message, /worker|file of|undefined/)
+})
+
+test('login goes on if the browser refuses to change the URL', async () => {
   location.href = 'https://app.example/callback?code=c&state=s.7'
+  const { replaceState } = history
   // As Safari does after a hundred calls within seconds.
   history.replaceState = forbidden
-  const auth = create({ dedicated: () => new FakeWorker() })
+  const worker = new FakeWorker()
+  const { auth } = start(worker)
+  await settled()
+  const { id, url } = worker.received.find(({ t }) => t === 'callback')
+  assert.match(url, /code=c/)
+  signIn(worker, 'alice')
+  worker.announce({ t: 'settled', id, returnTo: '/orders' })
   await auth.connect()
-  history.replaceState = before.replaceState
-  location.href = before.href
-  assert.equal(auth.state.error.code, 'worker_failed')
-  assert.match(
-    auth.state.error.message,
-    /the browser refused what the page needs: Failed to construct\. [A-Z]/,
-  )
+  await settled()
+  history.replaceState = replaceState
+  assert.deepEqual(shown(auth.state), ['connected', 'alice', null])
 })

@@ -56,8 +56,14 @@ export const withoutResponse = (url: URL): URL => {
   return clean
 }
 
-/** Changes the page's URL without a new entry in the history. */
-export const showUrl = (url: string | URL): void => history.replaceState(history.state, '', url)
+/** Changes the page's URL without a new entry in the history. Safari refuses more than a hundred changes in 30 seconds. */
+export const showUrl = (url: string | URL): void => {
+  try {
+    history.replaceState(history.state, '', url)
+  } catch {
+    // The login goes on, and its response stays in the URL.
+  }
+}
 
 /**
  * Parses a URL for navigation. Throws unless the scheme is `http:` or `https:`, because a `javascript:` URL would run

@@ -7,6 +7,7 @@
  */
 import { isState } from './callback-cookies.js'
 import { type Effect, type Event as FrameEvent, next, type State } from './frame-state.js'
+import { showUrl } from '../page/address.js'
 import type { CallbackResult, ConnectOptions, Strongroom, StrongroomErrorLike } from '../page/api.js'
 import type { connect as Connect } from '../page/connect.js'
 import {
@@ -246,7 +247,7 @@ class Frame extends EventTarget implements FrameTransport {
     if (known || state === null) return known ?? Promise.resolve(null)
     const isShown = url.href === location.href
     url.hash = ''
-    if (isShown) history.replaceState(history.state, '', url)
+    if (isShown) showUrl(url)
     // The URL may come from any link to the app, so the fragment is checked.
     const result = isState(state)
       ? this.#finish(connection, state)

@@ -6,7 +6,7 @@
  * response of the provider.
  */
 import { POPUP_MARK } from '../../../glue/constants.js'
-import { isResponse, ownPath, stateOf, webUrl } from '../address.js'
+import { isResponse, ownPath, showUrl, stateOf, webUrl } from '../address.js'
 import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from '../api.js'
 import { type Attempt, beginAttempt, lastAttempt, recordLogins, recordAttempt } from './attempts.js'
 import { needsUser } from './end-reason.js'
@@ -136,7 +136,7 @@ const takeResponse = async (auth: Strongroom, app: number, { returnTo }: Attempt
   })
   if (!result) return
   recordAttempt(app, { at: Date.now(), returnTo })
-  history.replaceState(history.state, '', result.returnTo)
+  showUrl(result.returnTo)
   // The app's own handleCallback() gets the same result.
   handled.set(location.href, Promise.resolve(result))
 }
