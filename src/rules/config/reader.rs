@@ -21,7 +21,7 @@ pub struct Seconds {
 /// The reason why an address with the scheme `http` is refused.
 pub const NOT_HTTPS: &str = msg!("it must be https; http is for loopback only");
 
-/// What the reason against an array adds if an empty string is in it.
+/// The end of the reason against an array with an empty string.
 const EMPTY_STRING: &str =
     msg!("; it has an empty string (is a variable of the environment not set?)");
 
