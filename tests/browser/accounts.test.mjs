@@ -151,6 +151,29 @@ test('logins of two accounts in two tabs end in their own accounts', time, async
   await first.context().close()
 })
 
+test('page that does not connect the account of a response says so', time, async () => {
+  app.setConfig({ accounts: 4, logout: 'forget', session: { persist: 'sealed' } })
+  const page = await open(pageScript('shared'))
+  await page.evaluate(() => void accounts[1].login({ prompt: 'login' }).catch(() => {}))
+  app.site.files['/page.js'] = `
+import '/tools.js'
+globalThis.auth = createAuth({ account: 0, ${WORKERS.shared} })
+globalThis.guard = auth.requireSession()
+`
+  const told = page.waitForEvent('console', (message) => message.type() === 'error')
+  await giveConsent(page, ACCOUNTS[1])
+  const text = (await told).text()
+  assert.match(
+    text,
+    /^strongroom: login_unknown: .*the account 1, .*createAuth\(\{ …, account \}\)\.connect\(\)/,
+  )
+  // The guard has begun no login.
+  assert.equal(await page.evaluate(() => guard), null)
+  assert.equal(new URL(page.url()).pathname, '/callback')
+  assert.equal(await page.evaluate(() => auth.state.error.code), 'login_unknown')
+  await page.context().close()
+})
+
 test('login of another user in an account fails and keeps its session', time, async () => {
   app.setConfig({ accounts: 4, logout: 'forget', session: { persist: 'sealed' } })
   const page = await open(pageScript('shared'))

@@ -519,3 +519,61 @@ test('login goes on if the browser refuses to change the URL', async () => {
   history.replaceState = replaceState
   assert.deepEqual(shown(auth.state), ['connected', 'alice', null])
 })
+
+/** A page of the account 0 that gets the response to a login of the account 1. */
+function pageOfFirstAccount() {
+  location.href = 'https://app.example/callback?code=c&state=s.8.1'
+  const worker = new FakeWorker()
+  return { worker, auth: create({ dedicated: () => worker }) }
+}
+
+const logins = ({ received }) => received.filter(({ t }) => t === 'login').length
+
+test('response that no client takes is told once, and guards show it', async () => {
+  const { auth, worker } = pageOfFirstAccount()
+  const second = create({ dedicated: () => new FakeWorker() })
+  const guard = auth.requireSession()
+  await second.connect()
+  await settled()
+  mock.timers.tick(2999)
+  await settled()
+  assert.deepEqual([logins(worker), ...shown(auth.state)], [0, 'connected', null, null])
+  mock.timers.tick(1)
+  assert.equal(await guard, null)
+  await settled()
+  assert.equal(logins(worker), 0)
+  for (const { state } of [auth, second]) assert.deepEqual(shown(state), ['connected', null, 'login_unknown'])
+  assert.match(auth.state.error.message, /the account 1, .* no client .* createAuth\(\{ …, account \}\)/)
+  assert.deepEqual(printed, ['login_unknown'])
+})
+
+test('guard goes on when the other client has taken the response', async () => {
+  const { auth, worker } = pageOfFirstAccount()
+  const guard = auth.requireSession()
+  await settled()
+  const owner = new FakeWorker()
+  owner.app = 8
+  const other = create({ dedicated: () => owner })
+  other.connect().catch(() => {})
+  await settled()
+  assert.equal(location.search, '')
+  const { id } = owner.received.find(({ t }) => t === 'callback')
+  owner.announce({ t: 'done', id, returnTo: '/orders' })
+  await settled()
+  assert.equal(logins(worker), 1)
+  mock.timers.tick(3000)
+  await settled()
+  assert.equal(auth.state.error, null)
+  assert.deepEqual(printed, [])
+  auth.close()
+  await guard
+})
+
+test('address that the app has left is not told', async () => {
+  const { auth } = pageOfFirstAccount()
+  await auth.connect()
+  location.href = 'https://app.example/orders'
+  mock.timers.tick(3000)
+  await settled()
+  assert.deepEqual([auth.state.error, printed], [null, []])
+})

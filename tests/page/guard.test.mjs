@@ -6,9 +6,12 @@ import { load } from '../support/page_module.mjs'
 const { signIn, needsUser } = await load('page/guards/guard.ts', 'page/guards/end-reason.ts')
 
 mock.timers.enable({ apis: ['Date'], now: 1_000_000 })
-mock.method(console, 'warn', () => {})
+const warnings = []
+mock.method(console, 'warn', (text) => warnings.push(text))
 
 beforeEach(() => {
+  warnings.length = 0
+  globalThis.window = globalThis
   globalThis.sessionStorage = {
     getItem: (key) => sessionStorage[key] ?? null,
     setItem: (key, value) => (sessionStorage[key] = value),
@@ -32,6 +35,7 @@ test('guard starts three logins within a minute', async () => {
   mock.timers.tick(60_000)
   await signIn(auth)
   assert.equal(auth.logins, 4)
+  assert.match(warnings[0], /has begun several logins/)
 })
 
 test('guards of one page share a login', async () => {
@@ -40,16 +44,31 @@ test('guards of one page share a login', async () => {
   assert.equal(auth.logins, 1)
 })
 
-test('guard starts no login that it cannot count', async () => {
-  globalThis.sessionStorage = {
-    getItem() {
-      throw new Error('denied')
-    },
-  }
-  const auth = authWith()
-  assert.equal(await signIn(auth), null)
-  assert.equal(auth.logins, 0)
-})
+const refuse = () => {
+  throw new Error('denied')
+}
+
+for (const [place, frame, advice] of [
+  ['in a tab', {}, /: requireSession\(\) begins no login, .*sessionStorage\. Allow storage for this site\.$/],
+  [
+    'in a frame of another site',
+    { parent: {}, document: Object.defineProperty({}, 'cookie', { get: refuse, set: refuse }) },
+    /: requireSession\(\) begins no login, .*sessionStorage\. Open the app in a tab of its own/,
+  ],
+]) {
+  test(`guard starts no login that it cannot count, ${place}`, async (t) => {
+    globalThis.sessionStorage = { getItem: refuse }
+    globalThis.window = { parent: globalThis.window, ...frame }
+    if (!frame.parent) window.parent = window
+    globalThis.document = frame.document
+    t.after(() => delete globalThis.document)
+    const auth = authWith()
+    assert.equal(await signIn(auth), null)
+    assert.equal(auth.logins, 0)
+    assert.equal(warnings.length, 1)
+    assert.match(warnings[0], advice)
+  })
+}
 
 test('guard starts no login after an error', async () => {
   for (const state of [{ error: new Error('failed') }, { status: 'failed' }]) {

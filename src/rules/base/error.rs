@@ -104,8 +104,9 @@ codes! {
     /// because a clock was set back or the clocks of isolates differ by more than a minute. The message names the case.
     LoginExpired = "login_expired", "Call login() again.";
     /// The callback's `state` belongs to no login that began in this browser, or the option `dpop` has changed since
-    /// the login began. Over a token handler also: the browser blocks cookies, or signing in took longer than ten minutes,
-    /// after which the browser deletes the cookie of the login.
+    /// the login began. Or it belongs to another account or client of the app, and no client of the page has taken the
+    /// response within three seconds. Over a token handler also: the browser blocks cookies, or signing in took longer than
+    /// ten minutes, after which the browser deletes the cookie of the login.
     LoginUnknown = "login_unknown", "Call login(); a response is accepted only in the browser, and with the option dpop, with which its login began.";
     /// The callback URL was opened a second time, while no user was signed in.
     LoginReplayed = "login_replayed", "Nothing to do if the first opening succeeded; otherwise call login() again.";

@@ -16,6 +16,7 @@ import { recordEnd } from '../guards/end-record.js'
 import { INITIAL_STATE } from './initial-state.js'
 import { listen } from '../listen.js'
 import { load } from '../load.js'
+import { unclaimedResponse } from '../login/callback.js'
 import { mediaMethods, relayMedia } from '../media/relay.js'
 import { createTarget, failTarget, type LazyClient } from '../streaming/lazy-target.js'
 import { sendLogout } from '../token-handler/send-logout.js'
@@ -243,6 +244,8 @@ export const createAuth = <Claims = DefaultClaims>(
       if (opening !== opened) return ready!
       lastFailure = undefined
       on({ status: 'connected', via, ...view(next), error })
+      // The error is on the console already.
+      if (!handler) unclaimedResponse()?.then((unclaimed) => unclaimed && on({ error: unclaimed }))
       // Guards of the app wait for this promise, and then share the login that another site has begun.
       if (back?.login) (await loadGuard()).signIn(auth, next.name, back.login)
       return next
@@ -310,6 +313,8 @@ export const createAuth = <Claims = DefaultClaims>(
       await start().catch(() => {})
       // If the vault has stopped, waits for the vault that takes its place.
       if (state.session) await client!.reconnect().catch(() => {})
+      // A login by redirect would cut off the callback of another client, which may still connect.
+      else await unclaimedResponse()
       return state.session ?? (await loadGuard()).signIn(auth, client?.name, login)
     },
     async reconnect() {

@@ -3,8 +3,10 @@
  * loads this file when it first needs one of these texts: see error-text.ts, which every page has.
  */
 import { advice, texts } from '../../../glue/messages.js'
+import { accountOf } from '../address.js'
 import { closest, suggest } from './suggestions.js'
 import type { TraceEvent } from '../api.js'
+import { DENIED_IN_FRAME, isForeignFrame } from '../login/foreign-frame.js'
 import {
   A_FUNCTION,
   EXPOSED,
@@ -27,6 +29,7 @@ import {
   NOT_CREATED,
   NOT_PLAIN,
   OTHER_ACCOUNT,
+  UNCLAIMED,
   UNREADABLE,
   UNSUPPORTED_CONTEXT,
 } from '../../protocol/message-keys.js'
@@ -81,6 +84,10 @@ const BY_KEY: Record<string, string> = {
     'resume would bring the current user of the provider into any account: keep sessions with session.persist instead',
   [OTHER_ACCOUNT]:
     "the page got the worker of another account. Pass the argument `name` of shared and dedicated on to the worker, and give the worker's file the option accounts. Accounts of worker/page: ",
+  get [UNCLAIMED]() {
+    const account = accountOf(new URL(location.href))
+    return `the address contains the response to a login of ${account ? `the account ${account}` : 'another account or client'}, which no client of this page has taken`
+  },
   [NO_MEDIA]: 'media() and download() are for the account 0 only, because their addresses name no account',
   [NO_ADDRESS]: 'handleCallback() takes an address, and was passed an object of options or an event',
   [A_FUNCTION]:
@@ -102,6 +109,8 @@ const BY_KEY: Record<string, string> = {
 /** Advice by message, for messages whose error code has advice that does not fit. */
 const ADVICE: Record<string, string> = {
   'vault() was called twice': 'Call it once per worker file, and reload.',
+  [UNCLAIMED]:
+    'Let the page of redirectUri connect each account and client: createAuth({ …, account }).connect() (docs/accounts.md).',
 }
 
 const FORBIDDEN_BY_VITE =
@@ -146,11 +155,15 @@ export const tell = (message: Notice, emit: (type: 'trace', event: TraceEvent) =
   } else emit(message.t, { ...message, detail: message.detail && expandMessage(message.detail) })
 }
 
+/** Returns the advice for a code, which for denied storage depends on where the page is. */
+const adviceFor = (code: string) =>
+  code === 'storage_unavailable' && globalThis.document && isForeignFrame() ? DENIED_IN_FRAME : advice[code]
+
 /** Returns the complete error message: what happened, and how to fix it. */
 export const describeError = (code: string, message: string): string => {
   const form = BY_CODE[code] ?? ''
   const text = form.includes('%') ? form.replace('%', () => message) : expandMessage(message) || form
   const hint = code === 'wasm_failed' && message.endsWith(' 403') ? FORBIDDEN_BY_VITE : ''
   // The platform's own messages end with a period.
-  return `${text.replace(/\.$/, '')}. ${ADVICE[message] ?? advice[code] ?? `See docs/errors.md#${code}.`}${hint}`
+  return `${text.replace(/\.$/, '')}. ${ADVICE[message] ?? adviceFor(code) ?? `See docs/errors.md#${code}.`}${hint}`
 }

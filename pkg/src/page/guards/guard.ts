@@ -2,6 +2,7 @@
 import type { LoginOptions, Session } from '../api.js'
 import type { Auth } from '../auth/auth.js'
 import type { LazyClient } from '../streaming/lazy-target.js'
+import { DENIED_IN_FRAME, isForeignFrame } from '../login/foreign-frame.js'
 import { whenShown } from '../prerendering.js'
 import { needsUser } from './end-reason.js'
 
@@ -13,6 +14,12 @@ const RECENT = 'strongroom.guard '
  */
 const MAX_RECENT = 3
 const PERIOD = 60_000
+
+const STOPPED = 'requireSession() has begun several logins within a minute, and does not begin another one'
+const A_LOOP =
+  'A session is lost if onReturn loads the page again and the worker keeps sessions in memory only: see docs/browsers.md.'
+const UNCOUNTED = 'requireSession() begins no login, because it cannot count its logins in sessionStorage'
+const DENIED = 'Allow storage for this site.'
 
 /** Logins in flight. Several guards of a page share one login. */
 const inFlight = new WeakMap<Auth, Promise<Session | null>>()
@@ -52,11 +59,10 @@ const record = (key: string) => {
       sessionStorage.setItem(key, JSON.stringify([...recent, now]))
       return true
     }
+    console.warn(`strongroom: ${STOPPED}. ${A_LOOP}`)
   } catch {
     // sessionStorage is denied, or the entry has other content.
+    console.warn(`strongroom: ${UNCOUNTED}. ${isForeignFrame() ? DENIED_IN_FRAME : DENIED}`)
   }
-  console.warn(
-    'strongroom: requireSession() has begun several logins within a minute, or cannot count them in sessionStorage, and does not begin another one. A session is lost if onReturn loads the page again and the worker keeps sessions in memory only: see docs/browsers.md.',
-  )
   return false
 }

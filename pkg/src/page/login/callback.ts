@@ -1,10 +1,12 @@
 /** The page at the redirect URI: removes the response from the URL and passes it to the vault. */
 import { POPUP_MARK } from '../../../glue/constants.js'
 import { NO_ADDRESS } from '../../protocol/message-keys.js'
+import { UNCLAIMED } from '../../protocol/message-keys.js'
 import { hasParameters, isResponse, showUrl, stateOf, withoutResponse } from '../address.js'
 import type { CallbackResult } from '../api.js'
 import type { Connection } from '../connection/connection.js'
-import { refuse } from '../errors/error-text.js'
+import type { StrongroomError } from '../errors/error.js'
+import { createError, refuse } from '../errors/error-text.js'
 import { load } from '../load.js'
 import { AWAY, takeNote, writeNote, type LoginNote } from './note.js'
 
@@ -33,6 +35,37 @@ export const afterCallbacks = async (
 ): Promise<CallbackResult | null | undefined> => {
   await Promise.allSettled(Object.values(callbacks).map(({ inFlight }) => inFlight))
   return result
+}
+
+/** Milliseconds that a client has to take the response to its login, which another client has seen in the page's URL. */
+const CLAIM_TIME = 3000
+
+/** The response in the page's URL, to whose login no client has connected yet. All clients of a page share it. */
+let unclaimed: { error: Promise<StrongroomError | undefined>; claim: () => void } | undefined
+
+/**
+ * Resolves when a client has taken the response to another client's login in the page's URL. Resolves with an error, which
+ * is on the console, if none has within three seconds. `undefined` if there is no such response.
+ */
+export const unclaimedResponse = (): Promise<StrongroomError | undefined> | undefined => unclaimed?.error
+
+const awaitClaim = () => {
+  if (unclaimed) return
+  const state = stateOf(new URL(location.href))
+  let claim!: () => void
+  const wait = new Promise<void>((resolve) => {
+    claim = resolve
+    setTimeout(resolve, CLAIM_TIME)
+  })
+  const report = async () => {
+    // The app may also have left the address.
+    const isThere = stateOf(new URL(location.href)) === state
+    const error = isThere ? await createError('login_unknown', UNCLAIMED) : undefined
+    if (error) console.error(`strongroom: ${error.code}: ${error.message}`)
+    unclaimed = undefined
+    return error
+  }
+  unclaimed = { error: wait.then(report), claim }
 }
 
 /** Loads the code that most pages do not need, because users do not sign in there. */
@@ -71,7 +104,10 @@ export const handleCallback = (
   if ('callback' in at) return track(own, at.callback(connection, url))
   const isOwn = isResponse(url, app)
   // The response to a login of another client, which may have the same redirect URI.
-  if (!isOwn && isResponse(url)) return Promise.resolve(null)
+  if (!isOwn && isResponse(url)) {
+    if (url.href === location.href) awaitClaim()
+    return Promise.resolve(null)
+  }
   const note = takeNote(app)
   if (!isOwn) {
     // The callback page has finished the login, and has sent the browser here.
@@ -87,7 +123,10 @@ export const handleCallback = (
   // The response is removed before anything else happens, so that the authorization code does not stay in the URL, the
   // history or a Referer.
   const isShown = url.href === location.href
-  if (isShown) showUrl(clean)
+  if (isShown) {
+    showUrl(clean)
+    unclaimed?.claim()
+  }
   const isPopup = stateOf(url)!.endsWith(POPUP_MARK)
   const target = isShown && !isPopup ? targetOf(note) : null
   const result = isPopup

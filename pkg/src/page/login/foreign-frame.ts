@@ -26,3 +26,7 @@ export const isForeignFrame = (): boolean => {
 /** The refusal of a popup login in such a frame. */
 export const POPUP_IN_FRAME =
   "login({ mode: 'popup' }) was called in a frame of another site, whose storage the browser keeps apart from that of the popup, so the popup could not finish the login: open the app in a tab of its own, or embed it only in pages of its own site"
+
+/** Advice for a page in such a frame whose storage the browser denies. */
+export const DENIED_IN_FRAME =
+  'Open the app in a tab of its own: it is in a frame of another site, where the browser denies it storage, and no popup could finish a login (docs/frames.md).'
