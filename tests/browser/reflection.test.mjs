@@ -234,7 +234,7 @@ test('an open stream does not show a token that was renewed meanwhile', time, as
 })
 
 // claim: api-4
-test('a token is found of which the first half arrives before the renewal', time, async () => {
+test('a token is found if its first half arrives before the renewal', time, async () => {
   // JWTs of one key begin with the same header.
   const half = ({ length }) => length / 2
   const { renew, show, end } = await openLog(page, {

@@ -29,7 +29,7 @@ impl Session {
     }
 
     /// Returns the access tokens, each with the time of its request and its lifetime: first the login's, and then those of
-    /// other targets, of which the one that was renewed last comes first.
+    /// other targets, the latest one first.
     pub(super) fn access_tokens(&self) -> impl Iterator<Item = (&Secret, Instant, Millis)> {
         let login = (&self.tokens.access_token, self.requested, self.lifetime());
         let others = self.others.iter().rev().map(|(_, other)| {

@@ -22,7 +22,7 @@ struct KnownEnd {
     again_at: Millis,
 }
 
-/// What a vault does about a session that has ended before.
+/// The vault's reaction to a stored session that has ended before.
 pub(super) enum Refusal {
     /// Writes the end again.
     Now(Ended),
