@@ -1243,7 +1243,6 @@ impl Vault {
 
     /// Handles the result of a read of the store, with or without the lock.
     fn read_done(&mut self, purpose: Purpose, stored: Stored) {
-        let stored = self.tokens.persistence.learn_end(&self.ctx, stored);
         if purpose == Purpose::ReadUnlocked {
             return self.unlocked_read_done(stored);
         }
@@ -1267,6 +1266,8 @@ impl Vault {
 
     /// Merges the session with the content of the store.
     fn reconcile(&mut self, stored: Stored) {
+        // The end in a read that is not merged has no effect yet, so it must not count as known.
+        let stored = self.tokens.persistence.learn_end(&self.ctx, stored);
         let merged = self.tokens.merge(&mut self.ctx, stored);
         if merged.is_logout() {
             self.callbacks.cancel();

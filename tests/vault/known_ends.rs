@@ -363,3 +363,26 @@ fn newer_activity_and_newer_token_undo_an_end() {
         assert_eq!(has_end(&world), !is_undone, "{reason} {members:?}");
     }
 }
+
+/// The vault had the lock during its read, so that it reads the store again.
+#[test]
+fn mark_in_an_ignored_read_still_ends_the_session() {
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
+    world.expire_access_token();
+    world.hold(&[REFRESH]);
+    world.fetch(other_page, "/orders");
+    world.answer_all();
+    world.act(REFRESH);
+    world.hold_in(1, Kind::Take);
+    world.logout(page);
+    world.advance(secs(6));
+    world.freeze(0);
+    assert!(world.session(other_page).is_some());
+    assert_eq!(world.outstanding(Kind::Take), 1);
+    // The vault stores its successor, and releases the lock.
+    world.unhold_kind(REFRESH);
+    world.answer_all();
+    assert_eq!(world.lock_holder(), None);
+    world.unhold();
+    assert_eq!(world.reason(other_page), Some("logged_out"));
+}
