@@ -577,3 +577,81 @@ test('address that the app has left is not told', async () => {
   await settled()
   assert.deepEqual([auth.state.error, printed], [null, []])
 })
+
+/** Names of options and of members of messages that a link may add to `Object.prototype`, with values of a query. */
+const ADDED = {
+  fallback: '/evil',
+  frame: 'https://evil.example/frame',
+  wasm: 'https://evil.example/a.wasm',
+  account: '3',
+  name: '3',
+  timeout: 'x',
+  resume: 'redirect',
+  onReturn: 'x',
+  mode: 'popup',
+  prompt: 'none',
+  params: { a: '1' },
+  scope: 'admin',
+  open: 'x',
+  provider: 'true',
+  returnTo: '/evil',
+  login: { prompt: 'none' },
+  code: 'evil',
+  reason: 'security',
+  from: 'x',
+  callbackPage: 'true',
+  isExpiring: 'true',
+}
+
+/** Connects, signs in and out. Resolves with what worker and app have seen. `later` is called after `createAuth()`. */
+async function life(later = () => {}) {
+  globalThis.localStorage = Object.create(null)
+  location.href = 'https://app.example/'
+  const worker = new FakeWorker()
+  const names = []
+  const states = []
+  const auth = create({ dedicated: (name) => (names.push(name), worker) })
+  later()
+  auth.subscribe(({ status, session, error }) => states.push([status, session?.claims.sub, error?.code]))
+  await settled()
+  const login = codeOf(auth.login())
+  await settled()
+  const sent = worker.received.findLast(({ t }) => t === 'login')
+  signIn(worker, 'alice')
+  worker.announce({ t: 'done', id: sent?.id })
+  await settled()
+  const logout = codeOf(auth.logout())
+  await settled()
+  const messages = worker.received.map((message) => JSON.stringify({ ...message, loaded: 0 }))
+  return { names, states, messages, login: await login, logout: await logout }
+}
+
+for (const [name, value] of Object.entries(ADDED)) {
+  test(`member ${name} of Object.prototype is no option and no member of a message`, async () => {
+    const usual = await life()
+    assert.equal(usual.states.at(-1)[0], 'connected')
+    const add = () =>
+      Object.defineProperty(Object.prototype, name, { value, configurable: true, enumerable: true })
+    try {
+      const after = await life(add)
+      assert.deepEqual(after, usual)
+      const before = await life()
+      assert.deepEqual(before, usual)
+    } finally {
+      delete Object.prototype[name]
+    }
+  })
+}
+
+test('logout ends the error of a login', async () => {
+  const { auth, workers } = start(new FakeWorker({ user: 'alice' }))
+  await auth.connect()
+  const login = codeOf(auth.login({ prompt: 'login' }))
+  await settled()
+  refuse(workers[0], 'login', 'login_failed')
+  assert.equal(await login, 'login_failed')
+  await settled()
+  assert.equal(auth.state.error.code, 'login_failed')
+  await auth.logout()
+  assert.equal(auth.state.error, null)
+})

@@ -22,6 +22,7 @@ import type { DefaultClaims, Session } from '../page/api.js'
 import type { Auth, AuthState } from '../page/auth/auth.js'
 import { INITIAL_STATE } from '../page/auth/initial-state.js'
 import type { GuardOptions } from './guard-options.js'
+import { ownOf } from '../protocol/own.js'
 import { subscribeToUserChange } from './user-change.js'
 
 export type { GuardOptions } from './guard-options.js'
@@ -78,10 +79,11 @@ export const onUserChange = (listener: () => void): void => {
  * app.
  */
 export const sessionGuard =
-  ({ fallback, login }: GuardOptions<string> = {}): CanActivateFn =>
+  (options?: GuardOptions<string>): CanActivateFn =>
   async (_route, { url }) => {
     const [auth, router, location] = [injectAuth(), inject(Router), inject(Location)]
     if (!globalThis.document) return true
+    const { fallback, login } = ownOf(options)
     const returnTo = location.prepareExternalUrl(url)
     if (await auth.requireSession({ ...login, returnTo }).catch(() => null)) return true
     const target = fallback instanceof Function ? fallback(url) : fallback

@@ -17,6 +17,7 @@ import type { ReactNode } from 'react'
 import type { DefaultClaims, LoginOptions, Session } from '../page/api.js'
 import type { Auth, AuthState } from '../page/auth/auth.js'
 import { INITIAL_STATE } from '../page/auth/initial-state.js'
+import { ownOf } from '../protocol/own.js'
 import { subscribeToUserChange } from './user-change.js'
 
 const Context = createContext<Auth<any> | null>(null)
@@ -89,7 +90,8 @@ export interface RequireSessionProps {
 }
 
 /** Shows its children if there is a session. Otherwise the component signs the user in by `requireSession()`. */
-export const RequireSession = ({ children, fallback, pending, login }: RequireSessionProps): ReactNode => {
+export const RequireSession = (props: RequireSessionProps): ReactNode => {
+  const { children, fallback, pending, login } = ownOf(props)
   const { session, status, requireSession } = useAuth()
   const [mustDecide, setMustDecide] = useState(false)
   useEffect(() => {

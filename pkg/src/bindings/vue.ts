@@ -10,6 +10,7 @@ import type { DefaultClaims, Session } from '../page/api.js'
 import type { Auth, AuthState } from '../page/auth/auth.js'
 import { INITIAL_STATE } from '../page/auth/initial-state.js'
 import type { GuardOptions } from './guard-options.js'
+import { ownOf } from '../protocol/own.js'
 import { subscribeToUserChange } from './user-change.js'
 
 export type { GuardOptions } from './guard-options.js'
@@ -73,9 +74,10 @@ interface Destination {
  * session. On a server the guard lets every navigation pass, since sessions exist only in the browser.
  */
 export const sessionGuard =
-  <Target = string>(auth: Auth<any>, { fallback, login }: GuardOptions<Target> = {}) =>
+  <Target = string>(auth: Auth<any>, options?: GuardOptions<Target>) =>
   async ({ fullPath, href = fullPath }: Destination): Promise<boolean | Target> => {
     if (!globalThis.document) return true
+    const { fallback, login } = ownOf(options)
     const session = await auth.requireSession({ ...login, returnTo: href }).catch(() => null)
     if (session) return true
     return fallback instanceof Function ? fallback(fullPath) : (fallback ?? false)

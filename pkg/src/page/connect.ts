@@ -19,6 +19,7 @@ import {
   NOT_CREATED,
   UNSUPPORTED_CONTEXT,
 } from '../protocol/message-keys.js'
+import { ownOf } from '../protocol/own.js'
 import { release } from './connection/release.js'
 import { implementTarget } from './streaming/implement-target.js'
 import { createTarget, type LazyClient } from './streaming/lazy-target.js'
@@ -74,8 +75,9 @@ const createOn =
  */
 export const connect = async (
   worker: AnyWorker | (() => AnyWorker | Promise<AnyWorker>) | string,
-  { timeout = 10, resume, account, ...unknown }: ConnectOptions = {},
+  options?: ConnectOptions,
 ): Promise<Strongroom> => {
+  const { timeout = 10, resume, account, ...unknown } = ownOf(options)
   if (!globalThis.isSecureContext) return refuse('unsupported', UNSUPPORTED_CONTEXT)
   for (const name of Object.keys(unknown)) return refuseOption('connect', name)
   if (!isTimeLimit(timeout)) return refuse('message_invalid', NO_TIME_LIMIT + timeout)
@@ -146,7 +148,7 @@ export const connect = async (
     stopWatching = watchUser((event) => state.session && connection.notify(event))
   }
 
-  const client: Client = {
+  const client = ownOf<Client>({
     announce(message) {
       if (message.t === 'trace' || message.t === 'warning') return void tell(message)
       if (message.t === 'outdated') return connection.on(message.t)
@@ -172,7 +174,7 @@ export const connect = async (
     move: (old) => void succeed(old),
     replace: (old) => (replacement = succeed(old)),
     adopt: ({ successor }) => use(successor!),
-  }
+  })
   /** Connects to the vault of another worker. Resolves when the client uses this vault. */
   const succeed = (old: Connection) => {
     const successor = loadReconnect().then((loaded) =>
@@ -249,9 +251,10 @@ export const connect = async (
           emit('call', call)
         },
       ).catch((error) => {
-        if (error instanceof StrongroomError && error.login) {
+        const { login } = ownOf(error as Partial<StrongroomError>)
+        if (error instanceof StrongroomError && login) {
           error.stepUp = async (options) => {
-            await auth.login({ mode: 'popup', ...error.login, ...options })
+            await auth.login({ mode: 'popup', ...login, ...options })
             return auth.fetch(input, init)
           }
         }
@@ -261,7 +264,8 @@ export const connect = async (
       implementTarget('eventSource', target, connection, init, auth),
     webSocket: (url, protocols, target = createTarget(url)) =>
       implementTarget('webSocket', target, connection, protocols),
-    async login(options) {
+    async login(given) {
+      const options = ownOf(given)
       if (isSignedIn(state, options)) return state.session!
       const { href } = location
       // A callback that the callback page has finished ends before login.js is there.
@@ -292,7 +296,8 @@ export const connect = async (
       clearTimeout(reminder)
       return handleCallback(connection, ready.app, url)
     },
-    async logout({ provider = false, returnTo, ...unknown }: LogoutOptions = {}) {
+    async logout(options?: LogoutOptions) {
+      const { provider = false, returnTo, ...unknown } = ownOf(options)
       for (const name of Object.keys(unknown)) return refuseOption('logout', name)
       await replaced()
       const back = returnTo && new URL(returnTo, location.href).href

@@ -22,6 +22,7 @@ import { whenShown } from '../page/prerendering.js'
 import { isTimeLimit, startLimit } from '../page/time-limit.js'
 import type { FrameTransport, Connection } from '../page/connection/connection.js'
 import type { HANDSHAKE } from '../protocol/messages.js'
+import { ownOf } from '../protocol/own.js'
 import type { refuse as Refuse } from '../page/errors/error-text.js'
 
 type FrameCall = FrameRequest extends infer M ? (M extends { id: number } ? Omit<M, 'id'> : never) : never
@@ -45,10 +46,11 @@ const frames = new Map<string, SharedFrame>()
  */
 export const connectFrame = async (
   address: string | URL,
-  options: ConnectOptions = {},
+  given: ConnectOptions | undefined,
   connect: typeof Connect,
   refuse: typeof Refuse,
 ): Promise<Strongroom> => {
+  const options = ownOf(given)
   if (!globalThis.isSecureContext) return refuse('unsupported', UNSUPPORTED_CONTEXT)
   const { timeout = 10 } = options
   if (!isTimeLimit(timeout)) return refuse('message_invalid', NO_TIME_LIMIT + timeout)

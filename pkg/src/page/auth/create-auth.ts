@@ -3,7 +3,14 @@
  * whose response is in the URL, and tells listeners about each change.
  */
 import { showUrl } from '../address.js'
-import type { ConnectOptions, DefaultClaims, LoginOptions, Strongroom, StrongroomErrorLike } from '../api.js'
+import type {
+  CallbackResult,
+  ConnectOptions,
+  DefaultClaims,
+  LoginOptions,
+  Strongroom,
+  StrongroomErrorLike,
+} from '../api.js'
 import { watchUser } from '../activity.js'
 import type { Auth, AuthOptions, AuthSource, AuthState, WorkerSource } from './auth.js'
 import { type AuthEvent, nextState } from './auth-state.js'
@@ -18,6 +25,7 @@ import { listen } from '../listen.js'
 import { load } from '../load.js'
 import { unclaimedResponse } from '../login/callback.js'
 import { mediaMethods, relayMedia } from '../media/relay.js'
+import { ownOf } from '../../protocol/own.js'
 import { createTarget, failTarget, type LazyClient } from '../streaming/lazy-target.js'
 import { sendLogout } from '../token-handler/send-logout.js'
 
@@ -75,11 +83,10 @@ const view = ({ session, elsewhere, recordEnd }: LazyClient) => ({
  *   handler such as `/auth`.
  * @typeParam Claims The claims that the configuration's `claims` names. The vault does not check their types.
  */
-export const createAuth = <Claims = DefaultClaims>(
-  source: AuthSource,
-  { onReturn = showUrl, ...options }: AuthOptions = {},
-): Auth<Claims> => {
-  const { account, fallback, frame, wasm } = source as { frame?: string } & WorkerSource
+export const createAuth = <Claims = DefaultClaims>(source: AuthSource, given?: AuthOptions): Auth<Claims> => {
+  const { onReturn = showUrl, ...options } = ownOf(given)
+  const workers = typeof source === 'string' ? undefined : ownOf(source as { frame?: string } & WorkerSource)
+  const { account, fallback, frame, wasm } = ownOf(workers)
   // Decided at once, and never after an error or a timeout: a user could then get a session in each of two places.
   const isFallback = !frame && !!fallback && !globalThis.WebAssembly
   const handler = isFallback ? fallback : typeof source === 'string' ? source : undefined
@@ -206,7 +213,7 @@ export const createAuth = <Claims = DefaultClaims>(
     if (isFallback || noted() == 1) given.resume = 'none'
     const next = (await (frame
       ? connectFrame(frame, given)
-      : connect(handler ?? (() => createWorker(source as WorkerSource)), given))) as LazyClient
+      : connect(handler ?? (() => createWorker(workers!)), given))) as LazyClient
     next.on('change', () => isLeaving || on(view(next)))
     next.on('expiring', ({ at }) => on({ expiring: at }))
     next.on('failed', (error) => {
@@ -237,9 +244,11 @@ export const createAuth = <Claims = DefaultClaims>(
     }
     const finish = async (next: LazyClient) => {
       let error: StrongroomErrorLike | null = null
-      const back = await callback.catch(rejectTyped).catch((failure) => (error = print(failure)))
+      const back = ownOf<Partial<CallbackResult>>(
+        await callback.catch(rejectTyped).catch((failure) => (error = print(failure))),
+      )
       // An error that `onReturn` throws is reported as an unhandled rejection, and does not affect this connection.
-      if (back?.returnTo) (async () => onReturn(back.returnTo))()
+      if (back.returnTo) (async () => onReturn(back.returnTo!))()
       // If the vault has failed in the meantime and is being replaced, wait for the new vault.
       if (opening !== opened) return ready!
       lastFailure = undefined
@@ -247,7 +256,7 @@ export const createAuth = <Claims = DefaultClaims>(
       // The error is on the console already.
       if (!handler) unclaimedResponse()?.then((unclaimed) => unclaimed && on({ error: unclaimed }))
       // Guards of the app wait for this promise, and then share the login that another site has begun.
-      if (back?.login) (await loadGuard()).signIn(auth, next.name, back.login)
+      if (back.login) (await loadGuard()).signIn(auth, next.name, back.login)
       return next
     }
     const opening = (opened = open().catch(rejectTyped))
@@ -304,7 +313,9 @@ export const createAuth = <Claims = DefaultClaims>(
     download: async (path, download) => (await start()).download(path, download),
     async logout(logout) {
       endFallback().catch(() => {})
-      return (await start()).logout(logout)
+      const result = await (await start()).logout(logout)
+      if (state.status === 'connected' && state.error) on({ error: null })
+      return result
     },
     async requireSession(login) {
       // Loads the file while the vault starts. If loading fails, the second import below reports the failure.

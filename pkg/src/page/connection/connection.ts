@@ -20,6 +20,7 @@ import {
   type PageMessage,
   type VaultMessage,
 } from '../../protocol/messages.js'
+import { ownOf } from '../../protocol/own.js'
 import { startLimit } from '../time-limit.js'
 import { createError } from '../errors/error-text.js'
 import { refusals } from './refused-worker.js'
@@ -285,7 +286,7 @@ export const open = (
     const receive = ({ data }: MessageEvent) => {
       if (typeof data === 'string') return watch(data)
       const [head, payload] = data
-      if (typeof head === 'string') return dispatch(JSON.parse(head), payload)
+      if (typeof head === 'string') return dispatch(ownOf(JSON.parse(head)), payload)
       pending.get(head)?.chunk?.(payload)
       if (!payload) forget(head)
     }
@@ -307,7 +308,7 @@ export const open = (
     }
 
     /** The effects that a connection carries out itself. */
-    const own: Partial<Record<Effect, () => void>> = {
+    const own: Partial<Record<Effect, () => void>> = ownOf({
       greet() {
         failAll()
         const { port1, port2 } = new MessageChannel()
@@ -356,7 +357,7 @@ export const open = (
         // A call may still be prepared for this vault, while the page has moved to a newer one.
         if (!pending.size) connection.on('idle', 'vault_outdated')
       },
-    }
+    })
     own.greet!()
   })
 

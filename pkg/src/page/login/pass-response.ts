@@ -1,6 +1,7 @@
 /** Passes an authorization response to the vault, for pages that do nothing else: the callback page and the vault's frame. */
 import { PROTOCOL } from '../../../glue/constants.js'
 import type { Warning } from '../../protocol/frame-messages.js'
+import { ownOf } from '../../protocol/own.js'
 import { BYE, HANDSHAKE, type PageMessage, type VaultMessage } from '../../protocol/messages.js'
 
 export type AnyWorker = SharedWorker | Worker
@@ -63,7 +64,7 @@ export const passResponse = (
         navigator.locks.request(data, watching, () => fail('vault_crashed')).catch(() => {})
         return
       }
-      const message: VaultMessage = JSON.parse(data[0])
+      const message: VaultMessage = ownOf(JSON.parse(data[0]))
       if (message.t === 'error') fail(message.code, message.message, message.returnTo)
       else if (message.t === 'failed') fail(message.code, message.message)
       else if (message.t === 'ready') {

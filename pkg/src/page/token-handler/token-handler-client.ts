@@ -12,6 +12,7 @@ import { recordEnd } from '../guards/end-record.js'
 import { eventSource } from '../streaming/event-source.js'
 import { createTarget, failTarget, type LazyClient } from '../streaming/lazy-target.js'
 import { isLoopback } from '../../protocol/loopback.js'
+import { ownOf } from '../../protocol/own.js'
 import { listen } from '../listen.js'
 import { whenShown } from '../prerendering.js'
 import { type Failure, repeat } from '../../protocol/repeat.js'
@@ -77,7 +78,7 @@ export const connect = async (
 
   const resumed = state.session && 'cookie'
   const login: Strongroom['login'] = (options) =>
-    handlerLogin({ base, state, events, closed, refuse, refuseOption }, options)
+    handlerLogin({ base, state, events, closed, refuse, refuseOption }, ownOf(options))
   const send = handlerFetch(state, config, closed, refuse, login)
   const auth: LazyClient = {
     get session() {
@@ -114,7 +115,8 @@ export const connect = async (
     },
     login,
     handleCallback: async () => null,
-    async logout({ provider = false, returnTo, ...unknown }: LogoutOptions = {}) {
+    async logout(options?: LogoutOptions) {
+      const { provider = false, returnTo, ...unknown } = ownOf(options)
       for (const name of Object.keys(unknown)) return refuseOption('logout', name)
       if (state.isClosed) return refuse('closed')
       const startedAt = state.session?.startedAt
