@@ -29,7 +29,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  * 2 KB for a module, 0.2 KB for the page, and less for a binding.
  */
 const ROWS = [
-  { name: 'page (main thread)', files: ['index.js'], gate: 8.8 * KB, aim: 5.5 * KB },
+  { name: 'page (main thread)', files: ['index.js'], gate: 8.9 * KB, aim: 5.5 * KB },
   { name: 'createAuth, on top of connect()', files: ['index.js'], without: 'createAuth' },
   { name: 'worker', files: ['worker.js'] },
   { name: 'wasm', files: ['strongroom_bg.wasm'] },

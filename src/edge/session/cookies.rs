@@ -233,12 +233,7 @@ impl<'a> Jar<'a> {
 
     /// Returns the header `Cookie` without the cookies of this handler and of all tenants.
     pub(crate) fn without_own(&self, had: &Cookies<'_>) -> String {
-        let common = self.common();
-        let is_own = |name: &str| {
-            let more = name.strip_prefix(&common);
-            name == self.outside()
-                || more.is_some_and(|more| more.is_empty() || more.starts_with(['.', '-']))
-        };
+        let is_own = |name: &str| name == self.outside() || self.is_common(name);
         let mut kept = String::new();
         for pair in strings::split(had.0, b';').map(str::trim_ascii) {
             let (name, _) = strings::split_once(pair, b'=');
@@ -327,21 +322,23 @@ impl<'a> Jar<'a> {
         self.write(name, "", "Lax", Some(Millis::ZERO))
     }
 
-    /// Returns what the names of all tenants' cookies begin with: their logins and sessions share the browser's header.
-    fn common(&self) -> String {
-        [self.prefix(), &self.config.cookie.base].concat()
+    /// Returns true for a cookie of any tenant: all of them share the browser's header.
+    fn is_common(&self, name: &str) -> bool {
+        let more = name.strip_prefix(self.prefix());
+        let more = more.and_then(|name| name.strip_prefix(&*self.config.cookie.base));
+        more.is_some_and(|more| more.is_empty() || more.starts_with(['.', '-']))
     }
 
     /// Returns the tenant's part of the name of a login's cookie of any tenant, or `None` for another cookie. The names of
     /// all tenants have one length: see [`Config::with_tenant`].
     fn tenant_of_login<'n>(&self, name: &'n str) -> Option<&'n str> {
         let (tenant, rest) = name.split_at_checked(self.session().len())?;
-        (tenant.starts_with(&self.common()) && rest.starts_with("-login-")).then_some(tenant)
+        (self.is_common(name) && rest.starts_with("-login-")).then_some(tenant)
     }
 
     /// Returns true for a cookie of any tenant that is not cleared to make room, such as a session's.
     fn stays(&self, name: &str) -> bool {
-        name.starts_with(&self.common()) && self.tenant_of_login(name).is_none()
+        self.is_common(name) && self.tenant_of_login(name).is_none()
     }
 
     /// Returns the longest value of the cookie of the login with this key, so that this cookie and the sessions fit into
@@ -385,7 +382,7 @@ impl<'a> Jar<'a> {
             is_newest
         });
         let mut room = LONGEST_HEADER.saturating_sub(taken);
-        let mut rest = room.saturating_sub(had.size(|name| !name.starts_with(&self.common())));
+        let mut rest = room.saturating_sub(had.size(|name| !self.is_common(name)));
         let mut kept = Vec::new();
         for (group, most) in [(newest, usize::MAX), (older, most.unwrap_or(usize::MAX))] {
             for &(name, _, size) in group {

@@ -140,7 +140,7 @@ export const connect = async (
       if (other) void state.read()
       // `url` is a URL of the handler, which redirects to the provider. Scripts do not get the provider's URL, because
       // it contains the ID token.
-      if (provider) location.assign(new URL(url, location.origin))
+      if (provider && !other) location.assign(new URL(url, location.origin))
       return { revoked }
     },
     on: createOn(events),
