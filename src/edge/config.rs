@@ -153,7 +153,7 @@ pub enum SameSite {
 #[derive(Debug)]
 pub struct Cookie {
     /// The configured name, with which the names of all tenants' cookies begin after the prefix.
-    pub base: String,
+    pub common_name: String,
     /// The first part of each cookie's name after the prefix.
     pub name: String,
     /// True if the prefix of cookie names is `__Host-Http-` instead of `__Host-`.
@@ -304,7 +304,7 @@ impl Config {
             base: base(options),
             keys,
             cookie: Cookie {
-                base: cookie_name.clone(),
+                common_name: cookie_name.clone(),
                 name: cookie_name,
                 http_prefix: cookie.boolean("httpPrefix"),
                 same_site: match &*cookie.one_of("sameSite", r#""lax" "strict""#) {

@@ -194,7 +194,7 @@ export const scopedHandlerFactory =
       checkMount(context)
       const probe = probeOf(request, base)
       if (probe === 'live') return health(true)
-      if (context?.isForProbe && !probe) return new Response(null, { status: 400 })
+      if (context?.hasNoHost && !probe) return new Response(null, { status: 400 })
       const host = await running(env)
       if (probe === 'ready') return health(host !== undefined && !context?.isDraining)
       if (!host) return failure()

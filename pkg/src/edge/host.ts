@@ -70,8 +70,8 @@ export interface Context {
   readonly isDraining?: boolean
   /** The path below which the app has put an adapter, if not `/`. */
   readonly mount?: string
-  /** True if the request names no host, so that only a probe gets a response. */
-  readonly isForProbe?: boolean
+  /** True if the request names no host. Only a probe then gets another response than 400. */
+  readonly hasNoHost?: boolean
 }
 
 /** The name of one of several tenants, and what its handler shares with the others. */

@@ -63,8 +63,8 @@ export interface Tenants extends RequestHandler {
    */
   forget(name: string): boolean
   /**
-   * Passes a back-channel logout on to tenants that have one client, and so one address at the provider. Call it for requests
-   * for that address. Each tenant gets a copy of the body, which may have 64 KB. Resolves with the first response that is an
+   * Passes a back-channel logout on to tenants that share one client, and so one address at the provider. Call it for
+   * requests for that address. Each tenant gets a copy of the body, which may have 64 KB. Resolves with the first response that is an
    * error, if there is one, so that the provider learns of it.
    */
   backChannelLogout(
@@ -144,7 +144,7 @@ export const tenantsFactory =
       async backChannelLogout(request, names, env, context) {
         const body = await textOf(request.body, MAX_LOGOUT_BODY, BODY_TIME)
         if (body === undefined)
-          return plain('The body is not a text of at most 64 KB that arrives in time', 413)
+          return textResponse('The body is longer than 64 KB, is not text, or did not arrive in time', 413)
         const pass = ({ handler, base }: Tenant) => {
           const url = new URL(`${base}/backchannel-logout`, request.url)
           return handler.fetch(
@@ -549,11 +549,11 @@ const probe = (request: Request, context?: Context): Response | undefined => {
 }
 
 /** Returns the response to a request whose tenant cannot be served now. */
-const unavailable = (): Response => plain('The server could not respond', 503, { 'retry-after': '10' })
+const unavailable = (): Response => textResponse('The server could not respond', 503, { 'retry-after': '10' })
 
-const notFound = (): Response => plain('Not found', 404)
+const notFound = (): Response => textResponse('Not found', 404)
 
-const plain = (text: string, status: number, headers?: Record<string, string>): Response =>
+const textResponse = (text: string, status: number, headers?: Record<string, string>): Response =>
   new Response(text, { status, headers: { ...PLAIN, ...headers } })
 
 const shown = (name: string): string => JSON.stringify(name)

@@ -325,7 +325,7 @@ impl<'a> Jar<'a> {
     /// Returns true for a cookie of any tenant: all of them share the browser's header.
     fn is_common(&self, name: &str) -> bool {
         let more = name.strip_prefix(self.prefix());
-        let more = more.and_then(|name| name.strip_prefix(&*self.config.cookie.base));
+        let more = more.and_then(|name| name.strip_prefix(&*self.config.cookie.common_name));
         more.is_some_and(|more| more.is_empty() || more.starts_with(['.', '-']))
     }
 
@@ -388,7 +388,7 @@ impl<'a> Jar<'a> {
             for &(name, _, size) in group {
                 let is_small = size <= room && kept.len() < MOST_BESIDE_OTHERS;
                 if kept.len() >= most || !(is_small || size <= rest) {
-                    // So do all older ones.
+                    // All older ones go, too.
                     break;
                 }
                 room = room.saturating_sub(size);

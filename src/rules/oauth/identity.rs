@@ -111,9 +111,9 @@ fn is_true(value: &Value) -> bool {
     *value == Value::Bool(true) || value.as_str() == Some("true")
 }
 
-/// Returns a claim by the ID token of the last refresh or, since a provider may omit claims there, of the login. Whether a
-/// claim is verified is said by the one that states the claim.
-pub(crate) fn newest<'a>(
+/// Returns a claim of the ID token of the last refresh or, since a provider may omit claims there, of that of the login. A
+/// claim such as `email_verified` comes first from the one that states the `email`.
+pub(crate) fn newest_claim<'a>(
     latest: &'a Object,
     original: &'a Object,
     name: &str,
@@ -129,8 +129,8 @@ pub(crate) fn newest<'a>(
     first.get(name).or_else(|| second?.get(name))
 }
 
-/// Returns true if the provider says that a claim is not verified: users can often write it themselves, such as another user's
-/// `email`.
+/// Returns true if the provider says that a claim is not verified: users can often choose its value themselves, such as
+/// another user's `email`.
 #[must_use]
 pub fn is_unverified(claims: &Object, name: &str) -> bool {
     let said = claims.get(&[name, VERIFIED].concat());

@@ -6,7 +6,7 @@ use crate::base::error::{Code, Error};
 use crate::codec::json::{self, Writer};
 use crate::config::Flow;
 use crate::oauth::id_token::Rejected;
-use crate::oauth::identity::{Identity, newest};
+use crate::oauth::identity::{Identity, newest_claim};
 use crate::oauth::scope::scope_tokens;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
@@ -135,7 +135,7 @@ pub fn visible_claims(
     }
     let claims = latest.unwrap_or(original).claims();
     for name in names {
-        if let Some(value) = newest(claims, original.claims(), name) {
+        if let Some(value) = newest_claim(claims, original.claims(), name) {
             visible.value(name, value);
         }
     }

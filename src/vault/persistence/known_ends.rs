@@ -48,7 +48,7 @@ impl KnownEnds {
             self.0.remove(0);
         }
         self.0.push(KnownEnd {
-            ended: ended.alone(),
+            ended: ended.into_known(),
             again_at: before.as_ref().map_or(Millis::ZERO, |it| it.again_at),
         });
         before.is_some()

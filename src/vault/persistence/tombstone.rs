@@ -69,8 +69,8 @@ impl Ended {
         }
     }
 
-    /// Returns this end, so that it ends no other session.
-    pub(crate) fn alone(self) -> Self {
+    /// Returns this end as one that was in the store before, so that it ends no other session.
+    pub(crate) fn into_known(self) -> Self {
         Self {
             token: None,
             was_stored: true,

@@ -111,8 +111,8 @@ interface Session {
  * Creates a listener for a server's `request` events.
  *
  * Bodies are streamed in both directions, only as fast as the receiver reads them. When the client disconnects, the
- * request's signal is aborted and the response's body is canceled. A request without a usable host (except a probe without
- * any), or whose target is not a path, gets 400. A method that `Request` does not support (CONNECT, TRACE) gets 501.
+ * request's signal is aborted and the response's body is canceled. A request without a usable host, except a probe that
+ * names none, gets 400, and so does a request whose target is not a path. A method that `Request` does not support (CONNECT, TRACE) gets 501.
  *
  * @throws TypeError if `origin` is not an origin.
  */
@@ -129,11 +129,11 @@ export function toNodeListener(
   const handle = async (
     request: Request,
     next: unknown,
-    isForProbe: boolean,
+    hasNoHost: boolean,
     mount = '',
   ): Promise<Response | undefined> => {
-    const more = { mount: { value: mount }, isForProbe: { value: isForProbe } }
-    const given = mount || isForProbe ? (Object.create(context, more) as NodeContext) : context
+    const more = { mount: { value: mount }, hasNoHost: { value: hasNoHost } }
+    const given = mount || hasNoHost ? (Object.create(context, more) as NodeContext) : context
     if (typeof handler === 'function') return handler(request, env, given)
     if (next && handler.handle) return handler.handle(request, env, given)
     return handler.fetch(request, env, given)
@@ -189,8 +189,8 @@ export function toNodeListener(
     outgoing.on('close', () => {
       if (!outgoing.writableFinished) gone.abort(new DOMException('The client disconnected', 'AbortError'))
     })
-    const isForProbe = !origin && !hostOf(incoming)
-    const request = requestOf(incoming, origin, isForProbe, gone.signal)
+    const hasNoHost = !origin && !hostOf(incoming)
+    const request = requestOf(incoming, origin, hasNoHost, gone.signal)
     if (request instanceof Response) {
       if (request.status === 500) onError(new Error(BODY_IS_GONE))
       incoming.resume()
@@ -199,7 +199,7 @@ export function toNodeListener(
     const isHead = request.method === 'HEAD'
     const answer = async () => {
       const mount = SERVES_PAGES in options ? incoming.baseUrl : undefined
-      const response = await handle(request, next, isForProbe, mount)
+      const response = await handle(request, next, hasNoHost, mount)
       if (!response) return next!()
       // Discards a body that the handler does not get, so that the connection can carry its next request.
       if (!request.body) incoming.resume()
@@ -283,13 +283,13 @@ const PROBE = /^[^?#]*\/health\/(live|ready)\/?(\?|$)/
 function requestOf(
   incoming: NodeRequest,
   origin: string | undefined,
-  isForProbe: boolean,
+  hasNoHost: boolean,
   signal: AbortSignal,
 ): Request | Response {
   const { method = 'GET', httpVersionMajor, stream } = incoming
   const target = targetOf(incoming)
   const probed = PROBE.test(`${target}`) ? 'http://localhost' : null
-  const base = isForProbe ? probed : (origin ?? originOf(incoming))
+  const base = hasNoHost ? probed : (origin ?? originOf(incoming))
   // Refuses the absolute form for proxies, and `*`.
   if (!base || target === null) return new Response(null, { status: 400 })
   try {

@@ -16,10 +16,10 @@ const MAX_RECENT = 3
 const PERIOD = 60_000
 
 const STOPPED = 'requireSession() has begun several logins within a minute, and does not begin another one'
-const A_LOOP =
+const LOOP_ADVICE =
   'A session is lost if onReturn loads the page again and the worker keeps sessions in memory only: see docs/browsers.md.'
 const UNCOUNTED = 'requireSession() begins no login, because it cannot count its logins in sessionStorage'
-const DENIED = 'Allow storage for this site.'
+const ALLOW_STORAGE = 'Allow storage for this site.'
 
 /** Logins in flight. Several guards of a page share one login. */
 const inFlight = new WeakMap<Auth, Promise<Session | null>>()
@@ -59,10 +59,10 @@ const record = (key: string) => {
       sessionStorage.setItem(key, JSON.stringify([...recent, now]))
       return true
     }
-    console.warn(`strongroom: ${STOPPED}. ${A_LOOP}`)
+    console.warn(`strongroom: ${STOPPED}. ${LOOP_ADVICE}`)
   } catch {
     // sessionStorage is denied, or the entry has other content.
-    console.warn(`strongroom: ${UNCOUNTED}. ${isForeignFrame() ? DENIED_IN_FRAME : DENIED}`)
+    console.warn(`strongroom: ${UNCOUNTED}. ${isForeignFrame() ? DENIED_IN_FRAME : ALLOW_STORAGE}`)
   }
   return false
 }
