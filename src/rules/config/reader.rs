@@ -22,8 +22,7 @@ pub struct Seconds {
 pub const NOT_HTTPS: &str = msg!("it must be https; http is for loopback only");
 
 /// The end of the reason against an array with an empty string.
-const EMPTY_STRING: &str =
-    msg!("; it has an empty string (is a variable of the environment not set?)");
+const EMPTY_STRING: &str = msg!("; it has an empty string (is an environment variable not set?)");
 
 /// The object of options that are all missing.
 pub(super) static EMPTY: Object = Object::new();

@@ -28,7 +28,7 @@ use crate::session::profile;
 
 /// The warning about a login without a refresh token that replaces a session with one, whatever the login requested.
 pub const LOSES_REFRESH_TOKEN: &str = msg!(
-    "this login has no refresh token, and replaces a session that had one: it ends with its access token. A provider that issues refresh tokens only after it has asked for consent issues none to a login with prompt: 'none'"
+    "this login brought no refresh token, and replaces a session that had one: the new session ends with its access token. A provider that issues refresh tokens only after it has asked for consent issues none to a login with prompt: 'none'"
 );
 
 /// The facts that the driver provides with each step of a login.

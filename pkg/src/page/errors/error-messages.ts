@@ -101,7 +101,7 @@ const BY_KEY: Record<string, string> = {
     "the browser does not create the worker, in a sandboxed frame, because of worker-src in the page's policy, or because it blocks this site's data: ",
   [NO_FILE]: 'a file of strongroom could not be loaded: ',
   [PLATFORM]:
-    'the browser threw an exception: it is too old (docs/browsers.md), or a setting or script of the page takes from strongroom what it needs: ',
+    'the browser threw an exception: it is too old (docs/browsers.md), or a setting or a script of the page has removed what strongroom needs: ',
   [LOCK_STOLEN]:
     "script of this origin has stolen the lock by which the vault knows that this page is open (navigator.locks.request with 'steal')",
 }
