@@ -217,7 +217,7 @@ impl Exchanges {
         }
     }
 
-    /// Has the responses that are searched for tokens searched for these tokens from now on, besides their own.
+    /// From now on, searches each response that has a guard for its own token and for these tokens.
     pub(super) fn search(&mut self, context: &mut Context, tokens: &[Secret]) {
         for known in &mut self.0 {
             known.search(context, tokens);

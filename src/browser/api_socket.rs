@@ -244,7 +244,7 @@ impl Sockets {
         }
     }
 
-    /// Has the messages of sockets that are searched for tokens searched for these tokens from now on, besides their own.
+    /// From now on, searches the messages of each socket that has a guard for its own token and for these tokens.
     pub(super) fn search(&mut self, tokens: &[Secret]) {
         for guard in self
             .open

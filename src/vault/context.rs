@@ -438,7 +438,7 @@ impl Context {
             && session.limit_reached(limits, &self.now).is_none()
     }
 
-    /// Has the responses and sockets that are open searched for the session's access tokens if one of these is new.
+    /// If the session has a new access token, tells the host to search open responses and sockets for the tokens in `searched`.
     pub(super) fn search_for_new_tokens(&mut self) {
         if self.searched.update(self.session.as_deref(), &self.now) {
             let tokens = self.searched.with(None, &self.now);

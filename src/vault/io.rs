@@ -474,8 +474,9 @@ pub enum Output {
         /// JSON: the message `head` or `socket` of `pkg/src/protocol/messages.ts`.
         text: String,
     },
-    /// Search each open response and socket that is searched for tokens for its own token and for these others from now on:
-    /// see [`Guard::renew`](rules::egress::token_reflection::Guard::renew). The session has a new access token.
+    /// The session has a new access token. From now on, search each open response and socket, unless its rule turns the
+    /// search off, for its own token and for these: see
+    /// [`Guard::renew`](rules::egress::token_reflection::Guard::renew).
     Search {
         /// The access tokens.
         tokens: Vec<Secret>,

@@ -327,8 +327,9 @@ export interface Guard {
   allow?: Record<string, string[] | { domain: string[] }>
   /**
    * Headers with claims for the site, such as `{ 'X-User-Email': 'email' }`. The names end in a word about the user: `user`,
-   * `username`, `uid`, `id`, `sub`, `email`, `name`, `login`, `groups` or `roles`. Visible ASCII is sent as it is, except `%` and `,`, and anything else percent-encoded. Commas separate the items of an array. The
-   * proxy gets each header: a missing claim is an empty value, and proxies may leave an empty header out.
+   * `username`, `uid`, `id`, `sub`, `email`, `name`, `login`, `groups` or `roles`. Visible ASCII is sent as it is, except `%`
+   * and `,`, and anything else percent-encoded. Commas separate the items of an array. The proxy gets each header: a missing
+   * claim is an empty value, and proxies may leave an empty header out.
    */
   identity?: Record<string, string>
 }
@@ -361,7 +362,7 @@ export const configJson = (config: TokenHandlerConfig, env: unknown): string => 
   return JSON.stringify({ ...all, guards })
 }
 
-/** Returns an object of the configuration, if it has no other members than its own. */
+/** Returns an object of the configuration. Throws if JSON would lose one of its members. */
 const plain = <T extends object>(value: T, path: string): T => (isPlain(value, SEND) ? value : notPlain(path))
 
 const notPlain = (path: string): never => {

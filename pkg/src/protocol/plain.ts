@@ -4,10 +4,10 @@ import { A_FUNCTION, NOT_PLAIN } from './message-keys.js'
 type Refuse = (path: string, value: unknown) => never
 
 /**
- * Returns a copy of a value of a configuration: plain objects, arrays, strings, numbers and booleans. JSON would leave out
- * anything else without a word, such as the `allow` of a guard if it is inherited from a class.
+ * Returns a copy of a value of a configuration: plain objects, arrays, strings, numbers and booleans. JSON would silently
+ * leave out anything else, such as the `allow` of a guard if it is inherited from a class.
  *
- * @param call Returns the value in the place of a function.
+ * @param call Returns the value that replaces a function.
  * @param path The name of the option with this value.
  */
 export const plainCopy = (
@@ -32,7 +32,7 @@ export const plainCopy = (
  * Returns true for an object whose members are all in its JSON. Objects of another realm have a prototype of their own, as in
  * Jest and in sandboxes of platforms.
  *
- * @param known A member that is not for JSON.
+ * @param known A symbol that may be the key of a member although JSON leaves this member out.
  */
 export const isPlain = (value: unknown, known?: symbol): value is object => {
   if (typeof value !== 'object' || !value) return false

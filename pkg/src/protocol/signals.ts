@@ -1,6 +1,6 @@
 /**
  * `AbortSignal.timeout` and `AbortSignal.any`, also for engines that lack them (docs/browsers.md). The platform's own
- * functions come first, because they do not keep the signal of each call for as long as the longest signal.
+ * functions come first, because `anySignal` without them keeps a call's signal in memory until the longest signal ends.
  */
 
 /** Returns a signal that aborts after these milliseconds. */

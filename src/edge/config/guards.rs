@@ -28,7 +28,7 @@ pub(crate) struct Guard {
 #[derive(Debug)]
 pub(crate) enum Allowed {
     Values(Vec<String>),
-    /// The addresses of e-mail at these domains.
+    /// The e-mail addresses at these domains.
     Domains(Vec<String>),
 }
 
@@ -45,7 +45,7 @@ impl Allowed {
     }
 }
 
-/// Returns the domain of an address of e-mail. Servers read a quoted part, and characters that RFC 5322 3.2.3 does not allow
+/// Returns the domain of an e-mail address. Servers read a quoted part, and characters that RFC 5322 3.2.3 does not allow
 /// without quotes, in different ways, so such an address has no domain.
 fn domain_of(address: &str) -> Option<&str> {
     let (local, domain) = address.rsplit_once('@')?;
@@ -125,7 +125,7 @@ fn allow(guard: &Options<'_>) -> Vec<(String, Allowed)> {
 
 const EMAIL: &str = "email";
 
-/// Reads the domains of addresses of e-mail.
+/// Reads the domains of e-mail addresses.
 fn domains(claims: &Options<'_>) -> Vec<String> {
     const WHY: &str = msg!("it must be an object such as { domain: ['example.com'] }");
     const NAME: &str = msg!(
@@ -174,8 +174,8 @@ const TAKEN: &str = "content- last-event- proxy- sec- x-accel- x-amzn- x-correla
 /// The last words of headers that say something about a user: also preferred-username, given-name and family-name.
 const OF_A_USER: &str = "user username uid id sub email name login groups roles";
 
-/// Returns true for a header that a site can read as a statement about its user, with a name in lower case. Others may decide
-/// how the site reads the request, such as X-Method-Override or Remote-Addr.
+/// Returns true for a header that a site can read as a statement about its user, with a name in lower case. Other headers,
+/// such as X-Method-Override or Remote-Addr, may decide how the site reads the request.
 fn is_identity_header(name: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let is_of_a_user = |(prefix, word): (&str, &str)| {

@@ -490,9 +490,8 @@ async fn pending(
 }
 
 /// Ends the session that the browser had before, and warns if the user should have signed in again. Returns true if that
-/// session has a refresh token. The refresh token
-/// of that session is revoked only if the session belongs to another user. For the same user, many providers would also
-/// revoke the new token, which belongs to the same grant.
+/// session has a refresh token. This token is revoked only if the session belongs to another user. For the same user, many
+/// providers would also revoke the new token, which belongs to the same grant.
 ///
 /// A bound session also ends without its bound cookie, which browsers often do not send here. So the user who signs in again
 /// leaves no session behind, and a copy of the cookie can end the session, but not use it.

@@ -104,9 +104,9 @@ codes! {
     /// because a clock was set back or the clocks of isolates differ by more than a minute. The message names the case.
     LoginExpired = "login_expired", "Call login() again.";
     /// The callback's `state` belongs to no login that began in this browser, or the option `dpop` has changed since
-    /// the login began. Or it belongs to another account or client of the app, and no client of the page has taken the
-    /// response within three seconds. Over a token handler also: the browser blocks cookies, or signing in took longer than
-    /// ten minutes, after which the browser deletes the cookie of the login.
+    /// the login began. Or the `state` belongs to another account or client of the app, and no client of the page has taken
+    /// the response within three seconds. Over a token handler also: the browser blocks cookies, or signing in took longer
+    /// than ten minutes, after which the browser deletes the cookie of the login.
     LoginUnknown = "login_unknown", "Call login(); a response is accepted only in the browser, and with the option dpop, with which its login began.";
     /// The callback URL was opened a second time, while no user was signed in.
     LoginReplayed = "login_replayed", "Nothing to do if the first opening succeeded; otherwise call login() again.";
@@ -123,9 +123,9 @@ codes! {
     /// client or origin, so script can change the request.
     LoginNotPushed = "login_not_pushed", "Check clientId and redirectUri, and allow pushed requests for this client and origin at the provider, or set par: false.";
     /// A warning: the provider issued no refresh token, or one that is not usable, so that the session ends with its access
-    /// token. Unless it replaces a session with a refresh token, there is no warning about a login with `consent: 'always'`
-    /// or without interaction, or, over a token handler or without OpenID Connect, if the login did not request
-    /// `offline_access`. Some providers issue refresh tokens to a [token handler](edge.md) only.
+    /// token. A login that loses the previous session's refresh token always causes it. Otherwise there is no warning about a
+    /// login with `consent: 'always'` or without interaction, or, over a token handler or without OpenID Connect, if the
+    /// login did not request `offline_access`. Some providers issue refresh tokens to a [token handler](edge.md) only.
     RefreshTokenMissing = "refresh_token_missing", "If the message names a flaw, check the token endpoint; otherwise request offline_access, set consent: 'always' if the provider issues refresh tokens only then, or allow refresh tokens for this client at the provider.";
     /// The provider granted scopes that the login did not request. With `unrequestedScopes: 'refuse'` the login fails.
     /// Otherwise this is a warning, which appears once on the page's console or in the token handler's log, there also
@@ -141,8 +141,8 @@ codes! {
     /// names `auth_time`, pages can compare it.
     SignInNotRepeated = "sign_in_not_repeated", "Find out if the provider supports max_age and prompt=login (OIDC Core 3.1.2.1): some providers ignore one or both.";
     /// A warning: the ID token of a login lacks a claim that `sameClaims` names. Refreshes of this session do not compare this
-    /// claim. Appears once on the page's console, or in the token handler's log. Or a guard keeps a user out: in the handler's
-    /// log, at most once a minute for each guard and claim, the message names both.
+    /// claim. Appears once on the page's console, or in the token handler's log. Or a guard refuses a user: the handler's log
+    /// then names the guard and the claim, at most once a minute for each.
     ClaimMissing = "claim_missing", "Let the provider add the claim to ID tokens, also at a refresh, or sign in with the parameter or scope that it needs for the claim.";
     /// With `accounts`: another user signed in, in an account that has a session. The session continues, and the tokens of the
     /// login were not kept.

@@ -64,7 +64,7 @@ const loadGuard = () => load(() => import('../guards/guard.js'), 'signIn').catch
  */
 const NOTE = 'strongroom.fallback '
 
-/** Follows the note's key in the key of the start of the session that this browser had at the fallback last. */
+/** With this after the note's key: the start of the last session that this browser had at the fallback. */
 const SINCE = ' since'
 
 /** Returns the client's part of the state. */
@@ -164,13 +164,13 @@ export const createAuth = <Claims = DefaultClaims>(source: AuthSource, given?: A
     const path = fallback.replace(/\/$/, '')
     // Keeps guards of pages at the fallback from signing in again, also in older tabs.
     recordEnd(path, { session: null, endReason: 'logged_out', elsewhere: false })
-    // The `keepalive` is for a page that is left.
+    // With `keepalive`, the request is sent also if the page is left.
     const send = (headers: HeadersInit) =>
       fetch(`${path}/logout`, { method: 'POST', headers, keepalive: true })
     const response = await sendLogout(path, send, since(), true)
     const { revoked, other } = await response.json()
-    // Anything else than the handler's response may be a page of the server, or of a service worker. With another session
-    // than the one that was known, the next page decides.
+    // Anything else than the handler's response may be a page of the server, or of a service worker. If the
+    // browser has another session than the known one, the note stays for the next page.
     if (revoked === undefined || other) return
     if (noted() == 2) for (const key of [note, note + SINCE]) delete localStorage[key]
     // Tells older tabs.

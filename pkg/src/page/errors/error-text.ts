@@ -51,8 +51,8 @@ export const refuse = async (code: string, message?: string): Promise<never> => 
 }
 
 /**
- * Rejects with `error`. An error of the platform, whose `code` is missing or a number, becomes `worker_failed` if a file
- * could not be loaded or a worker not be made, and otherwise `unsupported`, with the text `why` before its own.
+ * Rejects with `error`. An error of the platform has no `code`, or a number. It becomes `worker_failed` if a file could not
+ * be loaded or a worker could not be created, and otherwise `unsupported`. Its message then begins with `why`.
  */
 export const rejectTyped = (error: any, why = fileErrors.has(error) ? NO_FILE : PLATFORM): Promise<never> =>
   typeof error.code === 'string'

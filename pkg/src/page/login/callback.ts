@@ -1,7 +1,6 @@
 /** The page at the redirect URI: removes the response from the URL and passes it to the vault. */
 import { POPUP_MARK } from '../../../glue/constants.js'
-import { NO_ADDRESS } from '../../protocol/message-keys.js'
-import { UNCLAIMED } from '../../protocol/message-keys.js'
+import { NO_ADDRESS, UNCLAIMED } from '../../protocol/message-keys.js'
 import { hasParameters, isResponse, showUrl, stateOf, withoutResponse } from '../address.js'
 import type { CallbackResult } from '../api.js'
 import type { Connection } from '../connection/connection.js'
@@ -44,8 +43,8 @@ const CLAIM_TIME = 3000
 let unclaimed: { error: Promise<StrongroomError | undefined>; claim: () => void } | undefined
 
 /**
- * Resolves when a client has taken the response to another client's login in the page's URL. Resolves with an error, which
- * is on the console, if none has within three seconds. `undefined` if there is no such response.
+ * Returns `undefined`, unless the page's URL has the response to a login of another client. Then resolves when that client
+ * takes the response, or after three seconds, with an error that is on the console.
  */
 export const unclaimedResponse = (): Promise<StrongroomError | undefined> | undefined => unclaimed?.error
 
@@ -58,7 +57,7 @@ const awaitClaim = () => {
     setTimeout(resolve, CLAIM_TIME)
   })
   const report = async () => {
-    // The app may also have left the address.
+    // The app may also have gone to another address.
     const isThere = stateOf(new URL(location.href)) === state
     const error = isThere ? await createError('login_unknown', UNCLAIMED) : undefined
     if (error) console.error(`strongroom: ${error.code}: ${error.message}`)

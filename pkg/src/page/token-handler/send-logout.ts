@@ -3,7 +3,7 @@ import { HANDLER_HEADER, USER } from '../../../glue/constants.js'
 import { type Failure, repeat } from '../../protocol/repeat.js'
 import { retryAfter } from './handler-requests.js'
 
-/** Milliseconds for the attempts of a logout. */
+/** Milliseconds within which a logout is sent again. */
 const LOGOUT_TIME = 20_000
 
 /** An error of a logout, for {@link repeat}. */
@@ -19,10 +19,10 @@ interface LogoutFailure extends Failure {
  * handler ignores it if the browser has another one (src/edge/endpoints/logout.rs). If the session is not known, only one
  * attempt is made.
  *
- * @param path The address of the logout.
- * @param send Sends one attempt with this header.
+ * @param path The address of the logout, for error messages.
+ * @param send Sends one attempt with these headers.
  * @param startedAt The start of the session that the logout is for.
- * @param isForAny True if the first attempt ends any session.
+ * @param isForAny True if the first attempt ends the browser's session, also if it is another one.
  */
 export const sendLogout = (
   path: string,
@@ -39,7 +39,7 @@ export const sendLogout = (
     try {
       response = await post(mark)
       if (mark !== USER && response.headers.get(HANDLER_HEADER) === 'cross_site_request') {
-        // A handler of an earlier version does not know this header, and would end any session.
+        // A handler of an earlier version refuses a header that names a session. Without the name, it would end any session.
         if (failed) throw { ...failed, isFinal: true }
         response = await post(USER)
       }
