@@ -143,7 +143,7 @@ export interface VaultConfig {
    *
    * It is for apps with several issuers, since a hostile server can otherwise get the code and the tokens of another one
    * (mix-up). Of two issuers, one needs the option; of more, all but one. None needs it if each has a redirect URI of its
-   * own, registered for a client that the others do not know. The document of a client is known to all.
+   * own, registered for a client that the others do not know. The document of a client can be used at each of them.
    *
    * Set it only where error responses have `iss`, too, as `strongroom doctor` says: otherwise silent logins fail.
    */

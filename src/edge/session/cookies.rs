@@ -233,7 +233,7 @@ impl<'a> Jar<'a> {
 
     /// Returns the header `Cookie` without the cookies of this handler and of all tenants.
     pub(crate) fn without_own(&self, had: &Cookies<'_>) -> String {
-        let is_own = |name: &str| name == self.outside() || self.is_common(name);
+        let is_own = |name: &str| name == self.outside() || self.is_of_any_tenant(name);
         let mut kept = String::new();
         for pair in strings::split(had.0, b';').map(str::trim_ascii) {
             let (name, _) = strings::split_once(pair, b'=');
@@ -323,7 +323,7 @@ impl<'a> Jar<'a> {
     }
 
     /// Returns true for a cookie of any tenant: all of them share the browser's header.
-    fn is_common(&self, name: &str) -> bool {
+    fn is_of_any_tenant(&self, name: &str) -> bool {
         let more = name.strip_prefix(self.prefix());
         let more = more.and_then(|name| name.strip_prefix(&*self.config.cookie.common_name));
         more.is_some_and(|more| more.is_empty() || more.starts_with(['.', '-']))
@@ -333,12 +333,12 @@ impl<'a> Jar<'a> {
     /// all tenants have one length: see [`Config::with_tenant`].
     fn tenant_of_login<'n>(&self, name: &'n str) -> Option<&'n str> {
         let (tenant, rest) = name.split_at_checked(self.session().len())?;
-        (self.is_common(name) && rest.starts_with("-login-")).then_some(tenant)
+        (self.is_of_any_tenant(name) && rest.starts_with("-login-")).then_some(tenant)
     }
 
     /// Returns true for a cookie of any tenant that is not cleared to make room, such as a session's.
     fn stays(&self, name: &str) -> bool {
-        self.is_common(name) && self.tenant_of_login(name).is_none()
+        self.is_of_any_tenant(name) && self.tenant_of_login(name).is_none()
     }
 
     /// Returns the longest value of the cookie of the login with this key, so that this cookie and the sessions fit into
@@ -382,7 +382,7 @@ impl<'a> Jar<'a> {
             is_newest
         });
         let mut room = LONGEST_HEADER.saturating_sub(taken);
-        let mut rest = room.saturating_sub(had.size(|name| !self.is_common(name)));
+        let mut rest = room.saturating_sub(had.size(|name| !self.is_of_any_tenant(name)));
         let mut kept = Vec::new();
         for (group, most) in [(newest, usize::MAX), (older, most.unwrap_or(usize::MAX))] {
             for &(name, _, size) in group {
