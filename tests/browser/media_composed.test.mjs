@@ -189,7 +189,7 @@ const isNotClaimed = async (app, path) => {
   await page.context().close()
 }
 
-test('callback pages that are no list of paths are refused', time, async () => {
+test('callback pages that are not an array of paths are refused', time, async () => {
   const app = await start({ plainFetch: true })
   for (const callbacks of ["'/callback'", "['callback']", "['/callback', '/a?b']"]) {
     const call = `media('/media/', undefined, ${callbacks})`

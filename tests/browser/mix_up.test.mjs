@@ -1,6 +1,6 @@
 // The mix-up attack on an app with two issuers (RFC 9700 4.4): a hostile server sends the browser on to the honest one, and
-// waits for its code and verifier in its own token endpoint. It takes an issuer that names itself in each response, or a
-// redirect URI of its own for each issuer that is registered for a client of its own.
+// waits for its code and verifier in its own token endpoint. Two things prevent this: an issuer that names itself in each
+// response, or for each issuer a redirect URI of its own that is registered for a client of its own.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { ACCOUNTS } from '../support/accounts.mjs'
@@ -149,11 +149,11 @@ const stolen = () => evil.stolen.flatMap(Object.keys).filter((name) => name.ends
 const ATTACKS = {
   'one redirect URI and one client': { b: { identity: 'none', scope: 'orders' } },
   'OpenID Connect at the hostile server': {},
-  'an own redirect URI, and one client for both': {
+  'a redirect URI for each, and one client for both': {
     a: { clientId: BOTH },
     b: { clientId: BOTH, redirectUri: '/callback/b' },
   },
-  'an own redirect URI and document, which any server can read': {
+  'a redirect URI and a public document for each': {
     b: { clientId: DOCUMENT, redirectUri: '/callback/b' },
   },
   "without a click, by resume: 'redirect'": { begin: resumeAtEvil },
@@ -199,7 +199,7 @@ for (const [name, forge] of Object.entries({
   }),
 })) {
   // claim: site-4
-  test(`no code is sent with an own redirect URI and an own client: ${name}`, time, async () => {
+  test(`no code is sent with a redirect URI and a client of its own: ${name}`, time, async () => {
     const page = await openSignedIn({ b: OWN })
     app.provider.settings.sendsIss = false
     evil.forged = forge()

@@ -82,7 +82,7 @@ for (const [what, more, given, expected] of [
     /`guards\.site\.allow\.groups`/,
   ],
   [
-    'an empty list in the environment',
+    'an empty array in the environment',
     { ...GUARDED, guards: { site: { secret: 's'.repeat(32), allow: { groups: ''.split(',') } } } },
     env,
     /`guards\.site\.allow\.groups` is \[""\]/,

@@ -627,7 +627,7 @@ async function life(later = () => {}) {
 }
 
 for (const [name, value] of Object.entries(ADDED)) {
-  test(`member ${name} of Object.prototype is no option and no member of a message`, async () => {
+  test(`member ${name} of Object.prototype is neither an option nor a member of a message`, async () => {
     const usual = await life()
     assert.equal(usual.states.at(-1)[0], 'connected')
     const add = () =>

@@ -279,7 +279,7 @@ fn end_that_was_read_late_spares_the_next_login() {
 
 /// A lost key ends the session, and the vault writes that end.
 #[test]
-fn lost_store_is_no_known_end() {
+fn lost_store_is_not_a_known_end() {
     let (mut world, _) = World::signed_in_with(STORED[3]);
     let copied = world.copy_record(0).unwrap();
     world.restart();

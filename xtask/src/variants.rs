@@ -107,9 +107,12 @@ pub(crate) const PLANTED: &[Planted] = &[
         breaks: Instead("true"),
     },
     Planted {
-        control: "lost_store_is_no_known_end",
+        control: "lost_store_is_not_a_known_end",
         fault: "a vault remembers an end after a loss of the store",
-        noticed_by: Noticer::Test("strongroom-vault", "known_ends::lost_store_is_no_known_end"),
+        noticed_by: Noticer::Test(
+            "strongroom-vault",
+            "known_ends::lost_store_is_not_a_known_end",
+        ),
         breaks: Never,
     },
     Planted {

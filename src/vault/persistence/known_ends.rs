@@ -38,7 +38,7 @@ impl KnownEnds {
     /// Remembers an end that this vault has written, or has read as a logout. Returns true if the end was known.
     pub(super) fn add(&mut self, ended: Ended) -> bool {
         // The vault of another tab may fill an emptied store again, and its session is valid.
-        // control: lost_store_is_no_known_end
+        // control: lost_store_is_not_a_known_end
         if ended.reason == EndReason::StorageLost {
             return false;
         }
