@@ -20,7 +20,7 @@ use crate::tokens::Tokens;
 use rules::Secret;
 use rules::base::error::{Code, Error, Result};
 use rules::base::list;
-use rules::egress::policy::TokenSelector;
+use rules::egress::policy::{Allowed, TokenSelector};
 use rules::oauth::token_endpoint::Scheme;
 use rules::prelude::*;
 use rules::session::Session;
@@ -45,7 +45,7 @@ enum CallOutcome {
     Hold { generation: u64, head: String },
     /// The API refused the token, and the call cannot be repeated. The response was delivered, and the next call needs
     /// another token.
-    Renew(TokenSelector),
+    Renew(Allowed),
 }
 
 /// The calls of pages.
@@ -212,8 +212,8 @@ impl Calls {
             CallOutcome::Hold { generation, head } => {
                 self.hold(ctx, tokens, call, generation, head);
             }
-            CallOutcome::Renew(selector) => {
-                if tokens.refresh.admits_401(&ctx.now) {
+            CallOutcome::Renew(allowed) => {
+                if tokens.refresh.admits_401(ctx, &allowed) {
                     // If no refresh is possible, the next call says why.
                     let _ = tokens.await_refresh_of(ctx, selector, Urgency::Background);
                 }
@@ -236,7 +236,10 @@ impl Calls {
             s.issued(selector) > generation && s.access_token_of(selector, &ctx.now).is_some()
         };
         let is_renewed = ctx.session.as_deref().is_some_and(is_renewed);
-        if !is_renewed && !tokens.refresh.admits_401(&ctx.now) {
+        let Some(known) = self.list.calls.iter().find(|c| c.call == call) else {
+            return;
+        };
+        if !is_renewed && !tokens.refresh.admits_401(ctx, &known.allowed) {
             return self.list.deliver(ctx, call, head);
         }
         self.list.hold(call, generation, head);
@@ -417,8 +420,8 @@ impl Calls {
         let CallStage::Sent { generation } = known.stage else {
             return CallOutcome::Done;
         };
-        let selector = known.allowed.token_selector();
-        let verdict = verdict::judge(head, &sent_call(ctx, refresh, known, generation));
+        let sent = sent_call(ctx, refresh, known, generation);
+        let (allowed, verdict) = (known.allowed.clone(), verdict::judge(head, &sent));
         let text = head_text(known.id, head);
         ctx.trace_call("call_answered", call, Some(head.status), None);
         self.warn_about(ctx, call, head, verdict == Verdict::Hold);
@@ -441,7 +444,10 @@ impl Calls {
         };
         match token {
             TokenVerdict::Last => require_login(ctx),
-            TokenVerdict::RefusedAgain => refresh.on_refused(generation),
+            // The API has not seen a newer token yet.
+            TokenVerdict::RefusedAgain if !sent.has_newer_token => {
+                refresh.refusals.on_refused_again(&allowed);
+            }
             _ => {}
         }
         if !self.list.is_without_page(call) && self.step_up.reject(ctx, &mut self.list, call, head)
@@ -450,10 +456,15 @@ impl Calls {
         }
         self.list.deliver(ctx, call, text);
         if token == TokenVerdict::Spent {
-            refresh.on_spent(generation);
-            return CallOutcome::Renew(selector);
+            refresh.refusals.on_spent(&allowed, generation);
+            return CallOutcome::Renew(allowed);
         }
-        refresh.on_successor(generation, token != TokenVerdict::Accepted);
+        // control: former_session_judges_no_token
+        if !sent.is_detached {
+            let is_refused = token != TokenVerdict::Accepted;
+            let refusals = &mut refresh.refusals;
+            refusals.on_successor(&allowed, generation, is_refused);
+        }
         CallOutcome::Done
     }
 
@@ -538,14 +549,15 @@ fn sent_call(ctx: &Context, refresh: &Refresh, call: &Call, generation: u64) -> 
     let needs_login =
         |session: &Session| session.lasts_until_refused() && !session.is_new_token(&ctx.now);
     let session = ctx.session.as_deref();
+    let refusals = &refresh.refusals;
     SentCall {
         body: call.body,
         is_media: call.is_media,
         was_retried: call.was_retried,
         is_detached: call.is_detached,
         has_newer_token: session.is_some_and(has_newer_token),
-        can_refresh: session.is_some_and(can_refresh) && refresh.may_help(generation),
-        is_after_spent: refresh.is_after_spent(generation),
+        can_refresh: session.is_some_and(can_refresh) && refusals.may_refresh_help(&call.allowed),
+        is_after_spent: refusals.is_after_spent(&call.allowed, generation),
         needs_login: session.is_some_and(needs_login),
     }
 }

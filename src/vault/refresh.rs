@@ -10,6 +10,7 @@
 //! before that successor has replaced the token that was sent. If no response arrives, the same token is sent again.
 
 mod proof;
+mod refusals;
 
 use crate::context::{Context, Purpose};
 use crate::dpop::{self, Dpop};
@@ -17,6 +18,7 @@ use crate::io::OpId;
 use crate::provider::{self, Provider};
 pub(super) use crate::refresh::proof::Urgency;
 use crate::refresh::proof::{Proof, ProofStep};
+use crate::refresh::refusals::Refusals;
 use crate::resource_tokens::{ResourceTokens, TargetRefusal};
 use crate::verification::{Next, Verification, evidence};
 use rules::Secret;
@@ -24,7 +26,7 @@ use rules::base::clock::{Instant, Millis};
 use rules::base::error::{Code, Error, quote_url};
 use rules::base::http::Outcome;
 use rules::codec::json::Value;
-use rules::egress::policy::TokenSelector;
+use rules::egress::policy::{Allowed, TokenSelector};
 use rules::oauth::id_token::{self, Occasion, Rejected};
 use rules::oauth::identity::Identity;
 use rules::oauth::refresh_policy::{self, RefreshOutcome, Schedule};
@@ -47,16 +49,9 @@ pub(super) struct Refresh {
     /// Refresh requests whose session ended while they were in flight. The refresh tokens in their responses will be
     /// revoked.
     to_revoke: Vec<OpId>,
-    /// The generation of a token that an API refused immediately after a refresh. Another refresh would not satisfy
-    /// that API.
-    refused_generation: Option<u64>,
-    /// The generation of the last token that an API refused for a call that could not be repeated.
-    spent_generation: Option<u64>,
+    pub(super) refusals: Refusals,
     /// The choice of the access token that the refresh in flight, or the next attempt, requests.
     pub(super) targets: ResourceTokens,
-    /// The number of 401 responses since `for_401_since` that asked for a refresh while none was in flight.
-    for_401: u32,
-    for_401_since: Instant,
     proof: Proof,
     /// The access token that a call has used shortly before it expires, and the time at which its refresh begins if no
     /// response arrives earlier.
@@ -71,12 +66,6 @@ pub(super) struct Refresh {
     /// The last response that made the session suspected.
     unexplained: Option<String>,
 }
-
-/// The largest number of refreshes that may begin because of a 401 within [`WINDOW`]. Without this limit, an API that
-/// refuses each new token once would cause a refresh with each call.
-const MAX_FOR_401: u32 = 5;
-/// The time in which the refreshes that begin because of a 401 are counted.
-const WINDOW: Millis = Millis::from_secs(10);
 
 /// A refresh that follows a call begins at the latest after this time.
 const LONGEST_FOLLOWING: Millis = Millis::from_secs(5);
@@ -151,37 +140,6 @@ pub(super) enum RefreshStep {
 }
 
 impl Refresh {
-    /// Records that an API refused the token of this generation immediately after a refresh.
-    pub(super) fn on_refused(&mut self, generation: u64) {
-        self.refused_generation = self.refused_generation.max(Some(generation));
-    }
-
-    /// Records that an API refused the token of this generation for a call that cannot be repeated.
-    pub(super) const fn on_spent(&mut self, generation: u64) {
-        self.spent_generation = Some(generation);
-    }
-
-    /// Takes the first response to a token that replaced a refused one: it says if a further refresh may help.
-    pub(super) fn on_successor(&mut self, generation: u64, is_refused: bool) {
-        if self.is_after_spent(generation) {
-            self.spent_generation = None;
-            if is_refused {
-                self.on_refused(generation);
-            }
-        }
-    }
-
-    /// Returns true if the token of this generation replaced one that was refused for a call that cannot be repeated.
-    pub(super) fn is_after_spent(&self, generation: u64) -> bool {
-        self.spent_generation
-            .is_some_and(|spent| generation > spent)
-    }
-
-    /// Returns false if an API refused the token of this generation immediately after a refresh.
-    pub(super) fn may_help(&self, generation: u64) -> bool {
-        self.refused_generation != Some(generation)
-    }
-
     /// Returns the time of the next planned attempt, or the time until which calls wait for the refresh in flight.
     pub(super) fn due(&self) -> Option<Millis> {
         match self.stage {
@@ -207,16 +165,9 @@ impl Refresh {
     }
 
     /// Returns true if a call that received a 401 may begin a refresh, or wait for the one in flight.
-    pub(super) fn admits_401(&mut self, now: &Instant) -> bool {
-        if self.is_in_flight() {
-            return true;
-        }
-        if self.for_401_since.elapsed(now) >= WINDOW {
-            self.for_401_since = *now;
-            self.for_401 = 0;
-        }
-        self.for_401 += 1;
-        self.for_401 <= MAX_FOR_401
+    pub(super) fn admits_401(&mut self, ctx: &Context, allowed: &Allowed) -> bool {
+        let is_only_rule = ctx.config.rules.has_one_rule();
+        self.is_in_flight() || self.refusals.admit(allowed, is_only_rule, &ctx.now)
     }
 
     pub(super) const fn is_in_flight(&self) -> bool {
@@ -848,8 +799,11 @@ impl Refresh {
         };
         let has_access_token = tokens.has_access_token();
         self.proof.adopted();
-        self.targets.renew(session, tokens, user, requested);
         let selected = self.targets.selected;
+        // control: refusal_counts_until_a_due_token
+        let was_due = has_access_token && session.is_due(selected, &ctx.now);
+        self.targets.renew(session, tokens, user, requested);
+        self.refusals.replaced(selected, was_due);
         let is_valid = has_access_token && session.access_token_of(selected, &ctx.now).is_some();
         ctx.trace_generation("refresh_completed");
         ctx.is_suspected = false;
@@ -872,7 +826,17 @@ impl Refresh {
         matches!(self.stage, RefreshStage::Sent(..)) || self.proof.has_lost_response()
     }
 
-    /// Forgets the refresh, because other tokens or another session have replaced those that it was to refresh.
+    /// Forgets the refresh, because another vault's tokens have replaced those that it was to refresh. `was_due` is true if
+    /// the login's access token was due.
+    pub(super) fn superseded(&mut self, ctx: &mut Context, was_due: bool) {
+        // control: refusals_outlast_another_vaults_refresh
+        let refusals = core::mem::take(&mut self.refusals);
+        self.abandon(ctx);
+        self.refusals = refusals;
+        self.refusals.replaced(TokenSelector::default(), was_due);
+    }
+
+    /// Forgets the refresh, because another session has replaced the one that it was to refresh, or none has.
     pub(super) fn abandon(&mut self, ctx: &mut Context) {
         ctx.is_suspected = false;
         *self = Self {

@@ -178,6 +178,8 @@ pub(crate) struct Life {
     uses_dpop: bool,
     /// The option `identity`, for a server without OpenID Connect.
     identity: Option<&'static str>,
+    /// True if an API has a rule for each method.
+    has_many_rules: bool,
     /// The APIs of this life: only [`API`], or both APIs. If there are both, at least one of them has its own tokens.
     apis: Vec<&'static str>,
     tally: Tally,
@@ -346,12 +348,19 @@ impl Life {
             true => r#","stepUp":true"#,
             false => "",
         };
+        let has_many_rules = Dice::new(seed.rotate_left(43)).roll(6) == 0;
         let rules = apis.iter().map(|api| {
             let resource = of_their_own.iter().find(|(of, _)| of == api);
             let resource = resource.map_or(String::new(), |(_, resource)| {
                 format!(r#","resource":"{resource}""#)
             });
-            format!(r#"{{"url":"{api}/","methods":["GET","POST"]{place}{step_up}{resource}}}"#)
+            let rule = |methods| {
+                format!(r#"{{"url":"{api}/","methods":{methods}{place}{step_up}{resource}}}"#)
+            };
+            match has_many_rules {
+                true => [rule(r#"["GET"]"#), rule(r#"["HEAD"]"#)].join(","),
+                false => rule(r#"["GET","POST"]"#),
+            }
         });
         let identity = some_identity(seed, home);
         let of_server = identity.map_or(String::new(), |identity| {
@@ -444,6 +453,7 @@ impl Life {
             builds: 0,
             uses_dpop,
             identity,
+            has_many_rules,
             apis,
             tally: Tally::default(),
             agenda: BTreeMap::new(),
@@ -492,6 +502,9 @@ impl Life {
         if self.has_own_tokens() {
             self.tell("an API has its own tokens");
         }
+        if self.has_many_rules {
+            self.tell("an API has a rule for each method");
+        }
         if let Some(left) = self.world.provider.left {
             self.tell(&format!(
                 "outdated metadata is pinned, and its endpoints respond with {left:?}"
@@ -516,6 +529,9 @@ impl Life {
         }
         if self.more_dice.roll(30) == 0 {
             self.provoke_suspicion();
+        }
+        if self.has_many_rules {
+            self.provoke_refusals();
         }
         self.faults_stop();
         self.recovers();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use vault::{Body, PortId};
 
+use super::keeping::{SEALED, two_vaults_with};
 use kit::world::{API, Endpoint, Fault, Fetch, Kind, REFRESH, Request, World};
 
 /// Creates a signed-in page whose access token the API has stopped accepting.
@@ -351,4 +352,157 @@ fn waiting_calls_do_not_use_up_refreshes() {
         world.provider.withdraw_access_tokens();
     }
     assert_eq!(world.count(REFRESH), 5);
+}
+
+/// The methods of eight rules for one API.
+const METHODS: [&str; 8] = [
+    "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "REPORT", "SEARCH",
+];
+
+/// Returns a configuration with a rule for each of these methods.
+fn rules(methods: &[&str]) -> String {
+    let rule = |method: &&str| format!(r#"{{"url":"{API}/","methods":["{method}"]}}"#);
+    let rules: Vec<String> = methods.iter().map(rule).collect();
+    format!(r#"{{"apis":[{}]}}"#, rules.join(","))
+}
+
+/// Calls a path that refuses every token, or one that accepts valid tokens.
+fn call_of(world: &mut World, page: PortId, method: &str, path: &str, body: Body) -> Request {
+    let url = [API, path].concat();
+    let fetch = Fetch {
+        url: &url,
+        method,
+        body,
+        ..Fetch::default()
+    };
+    world.fetch_as(page, &fetch)
+}
+
+/// Calls a path, and returns the status of the response.
+fn status_of(world: &mut World, page: PortId, method: &str, path: &str, body: Body) -> u16 {
+    let call = call_of(world, page, method, path, body);
+    world.answer_all();
+    world.status(call)
+}
+
+// claim: api-2
+#[test]
+fn eight_hopeless_rules_cause_one_refresh_each_for_a_token() {
+    for body in [Body::Replayable, Body::OneShot] {
+        let (mut world, page) = World::signed_in_with(&rules(&METHODS));
+        for _ in 0..3600 {
+            for method in METHODS {
+                let status = status_of(&mut world, page, method, "/never", body);
+                assert_eq!(status, 401);
+            }
+            world.advance(Duration::from_secs(1));
+        }
+        // A token lives for 300 seconds. It is renewed 30 seconds before its end, and after the refusal of each rule.
+        let tokens = 3600 / 270 + 1;
+        let sent = world.count(REFRESH);
+        assert!(sent <= tokens * (METHODS.len() + 1), "{body:?}: {sent}");
+    }
+}
+
+#[test]
+fn hopeless_rule_does_not_stop_refreshes_of_others() {
+    for body in [Body::Replayable, Body::OneShot] {
+        let (mut world, page) = World::signed_in_with(&rules(&METHODS[..2]));
+        for _ in 0..3 {
+            let status = status_of(&mut world, page, "POST", "/never", body);
+            assert_eq!(status, 401);
+        }
+        assert_eq!(world.count(REFRESH), 1);
+        world.provider.withdraw_access_tokens();
+        let status = status_of(&mut world, page, "GET", "/orders", Body::Replayable);
+        assert_eq!((status, world.count(REFRESH)), (200, 2), "{body:?}");
+        // What the first rule's API has refused so far still counts.
+        let status = status_of(&mut world, page, "POST", "/never", body);
+        assert_eq!((status, world.count(REFRESH)), (401, 2), "{body:?}");
+    }
+}
+
+#[test]
+fn refusal_says_nothing_about_a_token_that_was_due() {
+    for body in [Body::Replayable, Body::OneShot] {
+        let (mut world, page) = World::signed_in();
+        for _ in 0..3 {
+            let status = status_of(&mut world, page, "POST", "/never", body);
+            assert_eq!(status, 401);
+        }
+        world.expire_access_token();
+        let status = status_of(&mut world, page, "GET", "/orders", Body::Replayable);
+        assert_eq!((status, world.count(REFRESH)), (200, 2));
+        world.provider.withdraw_access_tokens();
+        let status = status_of(&mut world, page, "GET", "/orders", Body::Replayable);
+        assert_eq!((status, world.count(REFRESH)), (200, 3), "{body:?}");
+    }
+}
+
+#[test]
+fn refusal_of_a_later_token_does_not_make_a_rule_hopeless() {
+    let (mut world, page) = World::signed_in_with(&rules(&METHODS[..2]));
+    for (method, body) in [("POST", Body::OneShot), ("GET", Body::Replayable)] {
+        let status = status_of(&mut world, page, method, "/never", body);
+        assert_eq!(status, 401);
+    }
+    assert_eq!(world.count(REFRESH), 2);
+    world.provider.withdraw_access_tokens();
+    let refused = status_of(&mut world, page, "POST", "/orders", Body::OneShot);
+    let repeated = status_of(&mut world, page, "POST", "/orders", Body::Replayable);
+    assert_eq!((refused, repeated, world.count(REFRESH)), (401, 200, 3));
+}
+
+#[test]
+fn call_of_a_former_session_judges_no_token() {
+    let (mut world, page) = World::signed_in();
+    for _ in 0..3 {
+        world.expire_access_token();
+        call(&mut world, page, "/orders");
+    }
+    world.hold(&[Kind::Call]);
+    let late = call_of(&mut world, page, "POST", "/never", Body::OneShot);
+    world.sign_in(page);
+    let spent = call_of(&mut world, page, "POST", "/never", Body::OneShot);
+    world.answer_call(spent);
+    world.answer_all();
+    world.answer_call(late);
+    world.release();
+    world.provider.withdraw_access_tokens();
+    let refreshes = world.count(REFRESH);
+    let next = call(&mut world, page, "/orders");
+    assert_eq!(world.status(next), 200);
+    assert_eq!(world.count(REFRESH), refreshes + 1);
+}
+
+#[test]
+fn one_rule_leaves_two_refreshes_to_others() {
+    let (mut world, page) = World::signed_in_with(&rules(&METHODS[..2]));
+    let mut refused_call = |method| {
+        world.provider.withdraw_access_tokens();
+        let status = status_of(&mut world, page, method, "/orders", Body::Replayable);
+        (status, world.count(REFRESH))
+    };
+    for refreshes in 1..=3 {
+        assert_eq!(refused_call("GET"), (200, refreshes));
+    }
+    for _ in 0..50 {
+        assert_eq!(refused_call("GET"), (401, 3));
+    }
+    assert_eq!(refused_call("POST"), (200, 4));
+    assert_eq!(refused_call("POST"), (200, 5));
+    assert_eq!(refused_call("POST"), (401, 5));
+}
+
+#[test]
+fn vaults_of_a_store_cause_no_storm_together() {
+    let (mut world, page, other) = two_vaults_with(SEALED);
+    for _ in 0..100 {
+        for page in [page, other] {
+            let status = status_of(&mut world, page, "GET", "/never", Body::Replayable);
+            assert_eq!(status, 401);
+        }
+        world.advance(Duration::from_secs(1));
+    }
+    assert_eq!(world.count(REFRESH), 2);
 }

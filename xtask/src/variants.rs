@@ -139,6 +139,60 @@ pub(crate) const PLANTED: &[Planted] = &[
         noticed_by: Noticer::Orders(&["--vaults", "--login"], "signed_in"),
         breaks: Instead("{ self.persistence.adopted_stored(); Merged::Replaced(theirs) }"),
     },
+    Planted {
+        control: "refusals_end_with_a_due_token",
+        fault: "what an API has refused counts for all later tokens",
+        noticed_by: Noticer::Test(
+            "strongroom-vault",
+            "unauthorized::refusal_says_nothing_about_a_token_that_was_due",
+        ),
+        breaks: Never,
+    },
+    Planted {
+        control: "refusal_judges_the_next_token",
+        fault: "two refusals with other tokens between them make a rule hopeless",
+        noticed_by: Noticer::Test(
+            "strongroom-vault",
+            "unauthorized::refusal_of_a_later_token_does_not_make_a_rule_hopeless",
+        ),
+        breaks: Instead("true"),
+    },
+    Planted {
+        control: "refusal_counts_until_a_due_token",
+        fault: "a refusal counts for one token, so rules that refuse everything take turns with refreshes",
+        noticed_by: Noticer::Test(
+            "strongroom-vault",
+            "unauthorized::eight_hopeless_rules_cause_one_refresh_each_for_a_token",
+        ),
+        breaks: Instead("true"),
+    },
+    Planted {
+        control: "refusals_outlast_another_vaults_refresh",
+        fault: "a vault forgets what APIs have refused when another vault refreshes the session",
+        noticed_by: Noticer::Test(
+            "strongroom-vault",
+            "unauthorized::vaults_of_a_store_cause_no_storm_together",
+        ),
+        breaks: Instead("Refusals::default()"),
+    },
+    Planted {
+        control: "rule_leaves_refreshes_to_others",
+        fault: "one rule takes all refreshes that may begin because of a 401",
+        noticed_by: Noticer::Test(
+            "strongroom-vault",
+            "unauthorized::one_rule_leaves_two_refreshes_to_others",
+        ),
+        breaks: Instead("true"),
+    },
+    Planted {
+        control: "former_session_judges_no_token",
+        fault: "a response to a call of a former session counts for a token of the current one",
+        noticed_by: Noticer::Test(
+            "strongroom-vault",
+            "unauthorized::call_of_a_former_session_judges_no_token",
+        ),
+        breaks: Always,
+    },
 ];
 
 /// Rules of [`VARIANTS`] that every order of a small world notices, too, by a rule that only small worlds have.
@@ -154,6 +208,13 @@ pub(crate) const ALSO: &[(&str, Noticer)] = &[
 ];
 
 pub(crate) const VARIANTS: &[Variant] = &[
+    Variant {
+        control: "refusal_counts_for_its_rule",
+        fault: "what one API has refused counts for all APIs",
+        noticed_by: "recovery",
+        seed: 1,
+        breaks: Instead("0"),
+    },
     Variant {
         control: "key_names_the_account",
         fault: "all accounts share a record, a lock and a channel",

@@ -229,8 +229,7 @@ pub struct Allowed {
     method: String,
     reflection: Scope,
     credentials: Credentials,
-    /// The index of the rule in [`EgressPolicy::rules`], by which [`EgressPolicy::check_headers`] finds the rule. A
-    /// page sets no headers on a socket, so for sockets the index is unused and always 0.
+    /// The index of the rule in [`EgressPolicy::rules`].
     rule: usize,
     steps_up: bool,
     caches: bool,
@@ -282,6 +281,12 @@ impl Allowed {
     #[must_use]
     pub const fn caches(&self) -> bool {
         self.caches
+    }
+
+    /// Returns the number of the rule that allows the request.
+    #[must_use]
+    pub const fn rule(&self) -> usize {
+        self.rule
     }
 
     /// Returns the selector of the access token that the request carries.
@@ -373,6 +378,12 @@ impl EgressPolicy {
         for url in forbidden {
             self.forbid(&[&url]);
         }
+    }
+
+    /// Returns true if there is only one rule.
+    #[must_use]
+    pub fn has_one_rule(&self) -> bool {
+        self.rules.len() == 1
     }
 
     /// Returns the first rule that covers `url`.
@@ -960,6 +971,18 @@ mod tests {
         assert!(rules.authorize_socket("wss://a.test/me").is_err());
         let allowed = rules.authorize("https://a.test/me", "GET").unwrap();
         assert!(!allowed.steps_up());
+    }
+
+    #[test]
+    fn socket_has_the_number_of_its_rule() {
+        let place = Place::Protocol {
+            prefix: String::new(),
+            is_encoded: true,
+        };
+        let mut rules = rules(&["https://a.test/", "https://b.test/"], &["GET"]);
+        rules.rules[1] = rules.rules[1].clone().with_socket(Some(place));
+        let (allowed, _) = rules.authorize_socket("wss://b.test/live").unwrap();
+        assert_eq!(allowed.rule(), 1);
     }
 
     #[test]

@@ -113,6 +113,14 @@ impl Session {
         })
     }
 
+    /// Returns true if the access token that `selector` selects is in the second half of its lifetime, or was never issued.
+    /// Before that, only a refusal of an API lets a vault renew the token: see [`Self::is_ripe`].
+    #[must_use]
+    pub fn is_due(&self, selector: TokenSelector, now: &Instant) -> bool {
+        let (lifetime, requested) = self.span_of(selector);
+        requested.elapsed(now) >= Millis(lifetime.0 / 2)
+    }
+
     /// Returns the lifetime of the access token that `selector` selects, and the time of its request. The lifetime is zero
     /// if no such token was issued.
     pub(super) fn span_of(&self, selector: TokenSelector) -> (Millis, Instant) {

@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::persistence::reader::Stored;
 use crate::tokens::Tokens;
 use rules::base::clock::Instant;
+use rules::egress::policy::TokenSelector;
 use rules::prelude::*;
 use rules::session::{EndReason, Session};
 
@@ -103,12 +104,15 @@ impl Tokens {
                     ours.times.adopt_activity(&theirs.times, &ctx.now);
                     return Merged::Unchanged;
                 }
+                let login = TokenSelector::default();
+                let is_other = theirs.issued(login) != ours.issued(login);
+                let was_due = is_other && ours.is_due(login, &ctx.now);
                 theirs.succeed(ours, &ctx.now);
                 ctx.session = Some(theirs);
                 self.persistence.adopted_stored();
                 // A refresh that waits for the lock is not needed, because another vault has already refreshed the
                 // session.
-                self.refresh.abandon(ctx);
+                self.refresh.superseded(ctx, was_due);
                 ctx.trace_generation("refresh_completed");
                 Merged::Renewed
             }

@@ -182,8 +182,8 @@ pub struct World {
     pub announced_before_settled: Vec<u32>,
     /// The texts that vaults wrote to their worker's console.
     pub log: Vec<String>,
-    /// True if a call was sent again with a new token and received another 401.
-    pub has_refused_renewed: bool,
+    /// The APIs and methods for which a call was sent again with a new token and received another 401.
+    pub refused_renewed: BTreeSet<(&'static str, String)>,
     /// The calls that the API received, with their headers and tokens.
     pub seen_by_api: Vec<ApiRequest>,
     /// The private keys of each vault's worker.
@@ -266,7 +266,7 @@ impl World {
             announced: 0,
             announced_before_settled: Vec::new(),
             log: Vec::new(),
-            has_refused_renewed: false,
+            refused_renewed: BTreeSet::new(),
             seen_by_api: Vec::new(),
             keys: vec![dpop::Keys::default()],
             makes_keys: true,

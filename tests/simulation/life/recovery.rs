@@ -177,11 +177,11 @@ impl Life {
         Found::Working
     }
 
-    fn works_again_at(&mut self, page: PortId, api: &str) -> Found {
+    fn works_again_at(&mut self, page: PortId, api: &'static str) -> Found {
         let begun = self.now();
         let mut was_suspected = false;
         loop {
-            let (limit, pause) = self.recovery_limit();
+            let (limit, pause) = self.recovery_limit(api);
             was_suspected |= self.needs_the_user(page) && self.may_be_restored(page);
             let suspected = if was_suspected { SUSPECTED_RECOVERY } else { 0 };
             let end = begun + limit + suspected;
@@ -248,7 +248,7 @@ impl Life {
     }
 
     /// Returns the time until everything must work again, and the time between two attempts.
-    fn recovery_limit(&self) -> (u64, u64) {
+    fn recovery_limit(&self, api: &'static str) -> (u64, u64) {
         let told = self.longest_wait + 30 * SECOND;
         let hidden = match self.world.provider.refusing {
             Refusing::Plainly => 0,
@@ -260,9 +260,13 @@ impl Life {
             Home::Memory => RECOVERY,
             Home::Store { .. } => RECOVERY + STORE_RECOVERY,
         };
-        // If an API also rejects the token from a refresh after a 401, the vault does not refresh again after a 401
-        // until that token expires.
-        let is_stuck = self.world.has_refused_renewed || !self.world.provider.issues_refresh_tokens;
+        // If an API also rejects the token from a refresh after a 401, the vault does not refresh again after a 401 of this
+        // API until that token expires.
+        let has_refused = self
+            .world
+            .refused_renewed
+            .contains(&(api, "GET".to_owned()));
+        let is_stuck = has_refused || !self.world.provider.issues_refresh_tokens;
         if is_stuck {
             let expired = self.lifetime + 30 * SECOND;
             (

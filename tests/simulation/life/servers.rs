@@ -3,6 +3,7 @@
 use super::{Home, Life, MINUTE, RESOURCES, SECOND, TARGET_RECOVERY, Todo};
 use kit::world::api::API;
 use kit::world::{Endpoint, Fault};
+use vault::Body;
 
 impl Life {
     /// Returns true if an API has its own tokens.
@@ -114,5 +115,14 @@ impl Life {
             self.run(20 * SECOND);
         }
         self.refuses_without_reason = false;
+    }
+
+    /// Lets one rule's API refuse all tokens, and then all APIs those that were issued so far.
+    pub(super) fn provoke_refusals(&mut self) {
+        let page = self.some_page();
+        self.call(page, "never", false, Body::Replayable);
+        self.run(5 * SECOND);
+        self.tell("the API rejects all tokens issued so far");
+        self.world.provider.withdraw_access_tokens();
     }
 }

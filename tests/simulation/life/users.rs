@@ -161,9 +161,24 @@ impl Life {
         self.call(page, path, background, body)
     }
 
-    fn call(&mut self, page: PortId, path: &str, background: bool, body: Body) -> Request {
+    pub(super) fn call(
+        &mut self,
+        page: PortId,
+        path: &str,
+        background: bool,
+        body: Body,
+    ) -> Request {
         let api = self.some_api();
         self.call_of(page, api, path, background, body)
+    }
+
+    /// Returns the method of calls of a path. If an API has a rule for each method, the path that refuses all tokens has its
+    /// own.
+    fn method_of(&self, path: &str) -> &'static str {
+        match path {
+            "never" if self.has_many_rules => "HEAD",
+            _ => "GET",
+        }
     }
 
     pub(super) fn call_of(
@@ -180,6 +195,7 @@ impl Life {
             page,
             &Fetch {
                 url: &url,
+                method: self.method_of(path),
                 background,
                 body,
                 ..Fetch::default()

@@ -1,6 +1,6 @@
 //! The authorization of WebSocket connections.
 
-use super::{Allowed, Credentials, EgressPolicy, Refusal, Rule, refusal_error};
+use super::{Allowed, Credentials, EgressPolicy, Refusal, refusal_error};
 use crate::base::error::{Code, Result};
 use crate::codec::url::Url;
 use crate::egress::websocket::{self, Place};
@@ -21,13 +21,12 @@ impl EgressPolicy {
     fn check_socket(&self, url: &Url) -> core::result::Result<(Allowed, &Place), Refusal> {
         self.refuse_other_spelling(url)?;
         let only_exact = self.has_exact_rule_for(url);
-        let is_it = |rule: &&Rule| rule.covers(url) && rule.is_exact == only_exact;
-        let mut covering = self.rules.iter().filter(is_it);
-        let with_socket = covering.find_map(|rule| {
+        let with_socket = self.rules.iter().enumerate().find_map(|(i, rule)| {
             let place = rule.socket.as_ref()?;
-            Some((place, rule.reflection, rule.token_selector))
+            let is_it = rule.covers(url) && rule.is_exact == only_exact;
+            is_it.then_some((place, i, rule))
         });
-        let Some((place, reflection, token_selector)) = with_socket else {
+        let Some((place, i, rule)) = with_socket else {
             let why = msg!("no rule in apis that covers this URL has webSocket");
             return Err((Code::UrlNotAllowed, why));
         };
@@ -38,12 +37,12 @@ impl EgressPolicy {
         let allowed = Allowed {
             url: websocket::as_ws(url.without_fragment()),
             method: "GET".to_owned(),
-            reflection,
+            reflection: rule.reflection,
             credentials: Credentials::Include,
-            rule: 0,
+            rule: i,
             steps_up: false,
             caches: false,
-            token_selector,
+            token_selector: rule.token_selector,
         };
         Ok((allowed, place))
     }

@@ -23,8 +23,8 @@ pub(super) struct Calls {
     pub(super) uploads: BTreeMap<Request, Option<usize>>,
     /// Calls that received a 401.
     pub(super) refused: BTreeSet<CallId>,
-    /// For each vault, the token of its last call, if the response was a 401. After a call that cannot be sent again, the
-    /// vault takes the next response for the judgment of the next token, whichever call that response answers.
-    pub(super) refused_token: BTreeMap<usize, String>,
+    /// For each vault, API and method, the token of the last call, if the response was a 401. After a call that cannot be
+    /// sent again, the vault takes the next response under the same rule for the judgment of the next token.
+    pub(super) refused_token: BTreeMap<(usize, (&'static str, String)), String>,
     pub(super) last: CallId,
 }

@@ -585,15 +585,19 @@ impl World {
                 let proof = proof.as_deref();
                 let response = api::respond(&self.provider, api_time, &request, proof, checker);
                 let (url, is_answered) = (request.allowed.url().to_owned(), response.is_some());
+                let rule = (api, request.allowed.method().to_owned());
                 let token = request.authorization.expose().to_owned();
                 self.seen_by_api.push(*request);
                 self.see_call(&url, asked_at.monotonic, is_answered);
                 if response.as_ref().is_some_and(|head| head.status == 401) {
                     let is_second = !self.calls.refused.insert(call);
-                    let before = self.calls.refused_token.insert(vault, token.clone());
-                    self.has_refused_renewed |= is_second || before.is_some_and(|t| t != token);
+                    let known = (vault, rule.clone());
+                    let before = self.calls.refused_token.insert(known, token.clone());
+                    if is_second || before.is_some_and(|t| t != token) {
+                        self.refused_renewed.insert(rule);
+                    }
                 } else if is_answered {
-                    self.calls.refused_token.remove(&vault);
+                    self.calls.refused_token.remove(&(vault, rule));
                 }
                 self.input(match response {
                     Some(head) => Input::CallResponded { call, head },

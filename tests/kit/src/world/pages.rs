@@ -186,7 +186,8 @@ impl World {
         let is_activity =
             has(r#""t":"fetch""#) && !has(r#""background":true"#) && !has(r#""media":true"#);
         self.calls.touching = is_activity.then_some(request);
-        if is_activity && !members.contains(r#""method":"GET""#) {
+        let has_no_body = has(r#""method":"GET""#) || has(r#""method":"HEAD""#);
+        if is_activity && !has_no_body {
             let family = self.watch.sessions.told(self.pages.homes[&request.port]);
             self.calls.uploads.insert(request, family);
         }
