@@ -110,7 +110,7 @@ struct Seen {
     idle_since: Option<Instant>,
     /// Number of ticks of the vault's timer since `idle_since`.
     ticks: u32,
-    write: Option<Record>,
+    writes: Vec<(String, Record)>,
     /// Sessions that the vault knows to have been in the store.
     shared: HashSet<usize>,
     /// True if the idle limit seemed to be reached after the last read of the store. A clock that is set back does not
@@ -252,13 +252,19 @@ impl Sessions {
     }
 
     /// Returns the family of the session that started at this time, by the wall clock, as far as a vault knows. If there
-    /// are several, this is the one that began during the current input, or the one that pages know, or the newest.
+    /// are several, this is the one that began during the current input, or one that began while there was no page, or the
+    /// one that pages know, or the newest.
     pub fn family_since(&self, vault: usize, started_at: UnixMillis) -> Option<usize> {
         let seen = self.vaults.get(&vault)?;
         let began = |holding: &Holding| holding.started.0.iter().any(|at| at.wall == started_at);
         let is_it = |family: &usize| seen.holdings.get(family).is_some_and(began);
-        let likely = seen.begins.into_iter().chain(seen.told).find(is_it);
-        likely.or_else(|| seen.holdings.keys().copied().filter(is_it).max())
+        let newest = |is_wanted: &dyn Fn(&usize) -> bool| {
+            let all = seen.holdings.keys().copied().filter(is_it);
+            all.filter(is_wanted).max()
+        };
+        let untold = newest(&|family| !self.known.contains(family));
+        let likely = seen.begins.into_iter().chain(untold).chain(seen.told);
+        likely.into_iter().find(is_it).or_else(|| newest(&|_| true))
     }
 
     /// Records the account of a vault.
@@ -577,6 +583,7 @@ impl Sessions {
         now: &Instant,
         token: Option<(String, Millis, Millis)>,
     ) {
+        let text = state.to_owned();
         let state = Value::parse(state).unwrap();
         let state = state.as_object().unwrap();
         let sid = state.str("sid").unwrap().to_owned();
@@ -616,14 +623,17 @@ impl Sessions {
             record.ends_with_token =
                 ends.map(|(since, life)| (since.shortest(now), since.longest(now), *life));
         }
-        seen.write = Some(record);
+        seen.writes.push((text, record));
         self.news = news;
     }
 
-    /// Records that a vault's write has succeeded or failed.
-    pub fn written(&mut self, vault: usize, works: bool) {
-        let write = self.seen(vault).write.take();
-        if let Some(record) = write.filter(|_| works) {
+    /// Records that a vault's write of `state` has succeeded or failed. A vault that has lost the lock without knowing it may
+    /// have begun another write since.
+    pub fn written(&mut self, vault: usize, state: &str, works: bool) {
+        let writes = &mut self.seen(vault).writes;
+        let place = writes.iter().position(|(text, _)| text == state);
+        let write = place.map(|place| writes.remove(place));
+        if let Some((_, record)) = write.filter(|_| works) {
             let shared = self.shared(vault);
             if let (Some(family), Some(_)) = (record.family, record.ended) {
                 shared.ended.push(family);

@@ -55,7 +55,7 @@ impl Watch {
             }
         }
         self.unpersisted.remove(&vault);
-        self.sessions.written(vault, works);
+        self.sessions.written(vault, state, works);
     }
 
     /// Records that a vault receives the result of a read of the store.
