@@ -620,6 +620,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
         breaks: Always,
     },
     Variant {
+        control: "late_intent_hides_no_holder",
+        fault: "a flight's own intent that lands late ends its wait for another flight",
+        noticed_by: "isolates_single_flight",
+        seed: 2_211_308_055,
+        breaks: Instead("false"),
+    },
+    Variant {
         control: "lost_intent_is_honored",
         fault: "an intent is ignored once the coordinator has lost it",
         noticed_by: "isolates_single_flight",

@@ -83,11 +83,20 @@ impl Watch {
         let counts = record.and_then(|record| record.intent.clone());
         let intents = [counts, fetched.intent.clone()];
         let is_alive = |intent: &Intent| may_be_alive(task, task.flight(), intent);
+        let is_free = !intents.iter().flatten().any(is_alive);
+        let own = name_of(task, task.flight().unwrap_or_default());
+        let is_own = |intent: &Intent| intent.holder == own;
+        // A store that fails over may lose the intent of another flight. If an earlier write of this flight then arrives late,
+        // its intent says nothing about that flight.
+        // control: late_intent_hides_no_holder
+        let is_hidden =
+            self.intents.iter().flatten().any(is_alive) && intents.iter().flatten().any(is_own);
         // control: foreign_intent_is_honored
-        if !intents.iter().flatten().any(is_alive) {
+        if is_free && !is_hidden {
+            self.intents = intents;
             return None;
         }
-        if intents != self.intents {
+        if !is_free && intents != self.intents {
             (self.intents, self.since) = (intents, task.mark());
         }
         let cache = task.isolate().session_cache.borrow();
