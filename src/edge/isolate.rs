@@ -68,8 +68,8 @@ pub(super) enum Seldom {
     OtherIssuer,
     /// A service worker has sent another request in place of a navigation.
     Worker,
-    /// An upstream refuses new access tokens of an app on loopback.
-    RefusedToken,
+    /// An upstream, that of the route with this index, refuses new access tokens of an app on loopback.
+    RefusedToken(usize),
     /// A request of a bound session had no bound cookie.
     BoundCookieMissing,
     /// The browser of a bound session could not renew its bound cookie.
@@ -112,8 +112,9 @@ pub(super) enum Seldom {
     Revocation,
     /// An upstream, the route with this index, did not respond.
     Upstream(usize),
-    /// An upstream responded with a redirect, or with a status or an encoding that cannot be forwarded.
-    UpstreamResponse,
+    /// An upstream, that of the route with this index, responded with a redirect, or with a status or an encoding that cannot
+    /// be forwarded.
+    UpstreamResponse(usize),
     /// A session's record is gone.
     RecordLost,
     /// A record, an end or an order has an unknown key or another version, or was not written by a handler.
@@ -333,7 +334,7 @@ impl Isolate {
             Seldom::OtherIssuer => Code::IssuerMismatch,
             Seldom::Worker => Code::CrossSiteRequest,
             Seldom::Assertion => Code::ClientRejected,
-            Seldom::RefusedToken => Code::TokenRefused,
+            Seldom::RefusedToken(_) => Code::TokenRefused,
             Seldom::Scopes => Code::ScopeReduced,
             Seldom::Bind | Seldom::Check | Seldom::CheckedAddress | Seldom::PlainHttp => {
                 Code::ConfigInvalid
@@ -350,7 +351,7 @@ impl Isolate {
             }
             Seldom::Refresh | Seldom::Revocation => Code::ProviderUnavailable,
             Seldom::Client => Code::ClientRejected,
-            Seldom::Upstream(_) | Seldom::UpstreamResponse => Code::UpstreamUnavailable,
+            Seldom::Upstream(_) | Seldom::UpstreamResponse(_) => Code::UpstreamUnavailable,
             Seldom::RecordLost => Code::SessionEnded,
             Seldom::RecordForeign | Seldom::RecordConflict | Seldom::Unwritten | Seldom::List => {
                 Code::CoordinatorUnavailable

@@ -265,7 +265,7 @@ async fn forward(
         ..
     } = sent;
     if (300..400).contains(&head.status) && head.status != 304 {
-        return Response::Own(refuse_redirect(context, allowed, &head));
+        return Response::Own(refuse_redirect(context, route, allowed, &head));
     }
     if !is_usable(&head, context) {
         return Response::Own(refuse_status(context, route, head.status));
@@ -358,8 +358,18 @@ fn judge_token(context: &RequestContext, route: &Route, sent: &Sent) -> Option<O
     None
 }
 
+/// Returns the fault of a response that cannot be forwarded. Each route counts apart.
+fn response_of(context: &RequestContext, route: &Route) -> Seldom {
+    Seldom::UpstreamResponse(context.task.config().index_of(route))
+}
+
 /// Reports a redirect, and refuses it. Only the operator may see where the upstream is.
-fn refuse_redirect(context: &RequestContext, allowed: &Allowed, head: &Head) -> OwnResponse {
+fn refuse_redirect(
+    context: &RequestContext,
+    route: &Route,
+    allowed: &Allowed,
+    head: &Head,
+) -> OwnResponse {
     let target = redirect_target(head.location.as_deref(), allowed.url());
     let message = Error::of(
         Code::RedirectBlocked,
@@ -377,7 +387,7 @@ fn refuse_redirect(context: &RequestContext, allowed: &Allowed, head: &Head) -> 
     );
     context
         .task
-        .error_seldom(Seldom::UpstreamResponse, &message);
+        .error_seldom(response_of(context, route), &message);
     response::refuse(
         502,
         Code::RedirectBlocked,
@@ -393,7 +403,7 @@ fn refuse_status(context: &RequestContext, route: &Route, status: u16) -> OwnRes
     message.push_str(msg!(", which no platform can put into a Response"));
     context
         .task
-        .fault_seldom(Seldom::UpstreamResponse, &message);
+        .fault_seldom(response_of(context, route), &message);
     response::refuse(
         502,
         Code::UpstreamUnavailable,
@@ -420,7 +430,7 @@ fn refuse_coding(
     }
     context
         .task
-        .fault_seldom(Seldom::UpstreamResponse, &message);
+        .fault_seldom(response_of(context, route), &message);
     let message = [msg!("the API"), WHY].concat();
     Some(response::refuse(502, Code::UpstreamUnavailable, &message))
 }
@@ -452,7 +462,7 @@ fn refuse_type(context: &RequestContext, route: &Route) -> OwnResponse {
     ];
     context
         .task
-        .fault_seldom(Seldom::UpstreamResponse, &message.concat());
+        .fault_seldom(response_of(context, route), &message.concat());
     response::refuse(
         502,
         Code::UpstreamUnavailable,

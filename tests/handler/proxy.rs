@@ -435,6 +435,27 @@ fn status_that_no_response_can_have_is_bad_gateway() {
 }
 
 #[test]
+fn response_of_one_upstream_does_not_hide_that_of_another() {
+    let routes = json!([
+        { "prefix": "/api/", "upstream": "https://api.example.com/v1/" },
+        { "prefix": "/other/", "upstream": "https://other.example.com/" },
+    ]);
+    for status in [302, 600] {
+        let mut host = Host::signed_in_with(&json!({ "routes": routes }));
+        for path in ["/api/a", "/api/b", "/other/a", "/api/c", "/other/b"] {
+            host.heads.push_back(head(status));
+            assert_eq!(host.call("GET", path).status(), 502);
+        }
+        let messages = host.fault_messages();
+        let [first, second] = &messages[..] else {
+            panic!("{messages:?}");
+        };
+        assert!(first.contains("https://api.example.com/v1/"), "{first}");
+        assert!(second.contains("https://other.example.com/"), "{second}");
+    }
+}
+
+#[test]
 fn undecoded_response_is_refused_where_it_must_be_searched() {
     for (reflection, coding, status) in [
         ("refuse", None, 200),

@@ -24,5 +24,6 @@ pub(super) fn log(context: &RequestContext, route: &Route, head: &Head, session:
     tokens.extend(session.refresh_token.as_ref().map(Secret::expose));
     let (api, header) = (route.upstream.href(), head.challenge.as_deref());
     let message = www_authenticate::refusal_of_new_token(api, header, &tokens);
-    context.task.fault_seldom(Seldom::RefusedToken, &message);
+    let fault = Seldom::RefusedToken(context.task.config().index_of(route));
+    context.task.fault_seldom(fault, &message);
 }
