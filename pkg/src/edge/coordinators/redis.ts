@@ -2,13 +2,18 @@ import { StrongroomError } from '../../page/errors/error.js'
 import { type Coordinator, type CoordinatorSource, poll } from './coordinator.js'
 
 /**
- * A library's client for Redis 3.2 or newer, or for a compatible server (Valkey, KeyDB, Dragonfly). Any object with one
- * of these three methods works.
+ * A library's client for Redis 3.2 or newer, or for a compatible server (Valkey, KeyDB, Dragonfly). Any object with the
+ * methods of one of these works.
  */
 export type RedisClient =
-  /** ioredis. */
+  /** ioredis, also its `Cluster`. */
   | { call(command: string, ...args: string[]): Promise<unknown> }
-  /** node-redis: `redis`, `@redis/client`. */
+  /** node-redis (`redis`, `@redis/client`): a client, a cluster or a sentinel, whose `sendCommand` differ. */
+  | {
+      eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>
+      sendCommand: unknown
+    }
+  /** A client that takes a command as an array. */
   | { sendCommand(command: string[]): Promise<unknown> }
   /** Bun's `RedisClient`. */
   | { send(command: string, args: string[]): Promise<unknown> }
@@ -22,8 +27,8 @@ export interface RedisOptions {
   prefix?: string
 }
 
-/** Sends a command to the store. */
-type Command = (command: readonly string[]) => Promise<unknown>
+/** Runs a script in the store. */
+type Run = (script: string, keys: string[], args: string[]) => Promise<unknown>
 
 /**
  * A coordinator in Redis, for Node, Deno and Bun. Pass a connected client, or a function that returns a connected
@@ -49,18 +54,27 @@ export function redis(
   client: RedisClient | ((env: any) => RedisClient),
   options: RedisOptions = {},
 ): CoordinatorSource {
-  return (env) => over(commandsOf(typeof client === 'function' ? client(env) : client), options)
+  return (env) => over(scriptsOf(typeof client === 'function' ? client(env) : client), options)
 }
 
-function commandsOf(client: RedisClient): Command {
+function scriptsOf(client: RedisClient): Run {
   if (typeof client !== 'object' || !client)
     throw new StrongroomError('config_invalid', 'redis() needs a client')
-  // ioredis also has `sendCommand`, with other parameters.
-  if ('call' in client) return ([name, ...args]) => client.call(name!, ...args)
-  if ('sendCommand' in client) return (command) => client.sendCommand([...command])
-  if ('send' in client) return ([name, ...args]) => client.send(name!, args)
+  // ioredis also has `sendCommand` and `eval`, with other parameters.
+  if ('call' in client) return byCommand(([name, ...args]) => client.call(name!, ...args))
+  if ('sendCommand' in client) {
+    if ('eval' in client) return (script, keys, args) => client.eval(script, { keys, arguments: args })
+    return byCommand((command) => client.sendCommand(command))
+  }
+  if ('send' in client) return byCommand(([name, ...args]) => client.send(name!, args))
   throw new StrongroomError('config_invalid', 'redis() needs a client with call(), sendCommand() or send()')
 }
+
+/** Runs scripts by a client that takes any command. */
+const byCommand =
+  (send: (command: string[]) => Promise<unknown>): Run =>
+  (script, keys, args) =>
+    send(['EVAL', script, `${keys.length}`, ...keys, ...args])
 
 /** Options of a store that is reached over HTTP. */
 export interface RedisRestOptions extends RedisOptions {
@@ -86,7 +100,7 @@ export interface RedisRestOptions extends RedisOptions {
  * A call rejects with the error of `fetch`, or with an `Error` that has the status and the store's message. Neither
  * error contains the token.
  */
-export function redisRest({ url, token, fetch: send, ...options }: RedisRestOptions): CoordinatorSource {
+export function redisRest({ url, token, fetch: given, ...options }: RedisRestOptions): CoordinatorSource {
   const value = (given: string | ((env: any) => string), env: any) =>
     typeof given === 'function' ? given(env) : given
   return (env) => {
@@ -97,17 +111,17 @@ export function redisRest({ url, token, fetch: send, ...options }: RedisRestOpti
       throw new TypeError('the URL of the Redis store must be https: its token is sent there')
     }
     const headers = { authorization: `Bearer ${value(token, env)}`, 'content-type': 'application/json' }
-    const command: Command = async (command) => {
+    const send = async (command: string[]) => {
       // Redirects must not be followed with the token. `manual` is used, because some platforms do not support
       // `redirect: 'error'`.
       const init: RequestInit = { method: 'POST', headers, body: JSON.stringify(command), redirect: 'manual' }
-      const response = await (send ?? fetch)(address, init)
+      const response = await (given ?? fetch)(address, init)
       const reply: { result?: unknown; error?: unknown } = await response.json().catch(() => ({}))
       if (response.ok && reply.result !== undefined) return reply.result
       const message = typeof reply.error === 'string' ? `: ${reply.error.slice(0, 200)}` : ''
       throw new Error(`the Redis store responded with ${response.status}${message}`)
     }
-    return over(command, options)
+    return over(byCommand(send), options)
   }
 }
 
@@ -144,9 +158,13 @@ return 1`
 /** Returns a time to live in milliseconds, for a script. */
 const lifetime = (ttl: number): string => `${Math.max(1, Math.ceil(ttl * 1000))}`
 
-function over(command: Command, { prefix = 'strongroom:' }: RedisOptions): Coordinator {
-  const run = (script: string, keys: readonly string[], args: readonly string[]) =>
-    command(['EVAL', script, `${keys.length}`, ...keys.map((key) => prefix + key), ...args])
+function over(runScript: Run, { prefix = 'strongroom:' }: RedisOptions): Coordinator {
+  const run = (script: string, keys: readonly string[], args: string[]) =>
+    runScript(
+      script,
+      keys.map((key) => prefix + key),
+      args,
+    )
   const read: Coordinator['read'] = async (keys) => {
     // Without a key, Redis Cluster would run the script on any of its nodes. Each node has a clock of its own.
     const found = await run(READ, keys.length ? keys : [''], [])
