@@ -253,6 +253,21 @@ pub struct Forward {
     pub is_upgrade: bool,
     /// `X-Request-Id`, which replaces the browser's: see [`Request::request_id`].
     pub request_id: Rc<str>,
+    /// The index of the route, for [`Broken`].
+    pub route: usize,
+}
+
+/// An upstream's response that could not be passed on after its head.
+#[derive(Debug)]
+pub struct Broken<'a> {
+    /// The index of the route.
+    pub route: usize,
+    /// The ID of the request.
+    pub request_id: &'a str,
+    /// `token_reflected`, `handler_crashed` if the host is at fault, or `upstream_unavailable`.
+    pub code: Code,
+    /// The host's description of the failure: one line, without a token.
+    pub cause: &'a str,
 }
 
 /// The head of an upstream's response.
@@ -313,8 +328,8 @@ pub enum Reply {
     Body(Option<Secret>),
     /// Result of [`Effect::Forward`].
     Head(Head),
-    /// Result of any effect that failed, with the host's name of the cause, such as `ECONNREFUSED`, or an empty string. A
-    /// request may still have been sent.
+    /// Result of any effect that failed, with the host's name of the cause, such as `ECONNREFUSED`, or an empty string. An
+    /// error without a name has its message as a second line, which is only for the log. A request may still have been sent.
     Failed(String),
 }
 

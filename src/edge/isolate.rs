@@ -112,6 +112,8 @@ pub(super) enum Seldom {
     Revocation,
     /// An upstream, the route with this index, did not respond.
     Upstream(usize),
+    /// A response of an upstream, of the route with this index, broke off after its head. Each code counts apart.
+    BrokenResponse(usize),
     /// An upstream, that of the route with this index, responded with a redirect, or with a status or an encoding that cannot
     /// be forwarded.
     UpstreamResponse(usize),
@@ -351,7 +353,9 @@ impl Isolate {
             }
             Seldom::Refresh | Seldom::Revocation => Code::ProviderUnavailable,
             Seldom::Client => Code::ClientRejected,
-            Seldom::Upstream(_) | Seldom::UpstreamResponse(_) => Code::UpstreamUnavailable,
+            Seldom::Upstream(_) | Seldom::BrokenResponse(_) | Seldom::UpstreamResponse(_) => {
+                Code::UpstreamUnavailable
+            }
             Seldom::RecordLost => Code::SessionEnded,
             Seldom::RecordForeign | Seldom::RecordConflict | Seldom::Unwritten | Seldom::List => {
                 Code::CoordinatorUnavailable

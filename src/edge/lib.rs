@@ -109,8 +109,8 @@ pub use event::{
 };
 use io::MOST_TASKS;
 pub use io::{
-    Allowed, BEAT, Check, Effect, Entry, FlightId, Forward, Head, Outer, OwnResponse, Reply,
-    Request, Response, Step, TaskId,
+    Allowed, BEAT, Broken, Check, Effect, Entry, FlightId, Forward, Head, Outer, OwnResponse,
+    Reply, Request, Response, Step, TaskId,
 };
 pub use isolate::{Health, ServerHealth};
 use isolate::{Isolate, Seldom};
@@ -186,6 +186,14 @@ impl Handler {
             }
             id => (id, self.step(id)),
         }
+    }
+
+    /// Reports a response of an upstream that the host could not pass on after [`Response::Upstream`].
+    pub fn response_broke(&self, now: Instant, broken: &Broken<'_>) {
+        let now = self.isolate.clock.read(now);
+        let task = Task::new(&self.isolate, now, now);
+        task.set_request_id(broken.request_id.into());
+        task.response_broke(broken);
     }
 
     /// Reports that too many requests are in flight, and returns the response to one more request.

@@ -538,6 +538,7 @@ async fn forward_with_token(
         copies_body: false,
         is_upgrade: csrf::is_socket(&context.request),
         request_id: context.task.request_id(),
+        route: context.task.config().index_of(route),
     })
 }
 

@@ -23,6 +23,7 @@ use crate::response;
 use crate::session::Session;
 use crate::session::record::Lease;
 use rules::base::clock::{Instant, Mark, Millis, UnixMillis};
+use rules::base::strings;
 
 /// Tasks without a step for this long are removed if slots are needed, because a platform may drop a request without
 /// notice.
@@ -82,6 +83,8 @@ struct Inner {
     session: RefCell<Option<Rc<Session>>>,
     /// The host's name of the failure, if the last effect has failed.
     cause: RefCell<String>,
+    /// The message of the failure, if it has one.
+    detail: RefCell<String>,
     /// The status of the provider's last response, or the host's name of the failure.
     provider: RefCell<ProviderResult>,
     /// The task that this task starts with its next effect, an [`Effect::Sleep`].
@@ -137,10 +140,12 @@ impl Running {
         if matches!(reply, Reply::Waited | Reply::Pending) {
             inner.waited.set(inner.waited.get() + inner.timer.get());
         }
-        *inner.cause.borrow_mut() = match &reply {
-            Reply::Failed(cause) if is_loggable(cause) => cause.clone(),
-            _ => String::new(),
+        let (cause, detail) = match &reply {
+            Reply::Failed(failure) => strings::split_once(failure, b'\n'),
+            _ => ("", None),
         };
+        *inner.cause.borrow_mut() = loggable(cause, LONGEST_CAUSE);
+        *inner.detail.borrow_mut() = loggable(detail.unwrap_or_default(), LONGEST_MESSAGE);
         inner.reply.set(Some(reply));
     }
 
@@ -161,9 +166,13 @@ impl Running {
 /// The longest name of a cause that is logged.
 const LONGEST_CAUSE: usize = 120;
 
-/// Returns true if the host's name of a cause is one line of printable characters.
-fn is_loggable(cause: &str) -> bool {
-    cause.len() <= LONGEST_CAUSE && cause.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+/// The longest message of a cause that is logged.
+const LONGEST_MESSAGE: usize = 200;
+
+/// Returns the host's text about a cause if it is one line of at most this many printable characters, or an empty string.
+fn loggable(text: &str, longest: usize) -> String {
+    let is_loggable = text.len() <= longest && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    (if is_loggable { text } else { "" }).to_owned()
 }
 
 impl Task {
@@ -186,6 +195,7 @@ impl Task {
             request_id: OnceCell::new(),
             session: RefCell::default(),
             cause: RefCell::default(),
+            detail: RefCell::default(),
             provider: RefCell::default(),
             started: Cell::new(None),
         }))
@@ -408,6 +418,11 @@ impl Task {
     /// an empty string.
     pub(super) fn failure(&self) -> String {
         self.0.cause.borrow().clone()
+    }
+
+    /// Returns the message of the failure, if the last effect has failed and the host passed one, or an empty string.
+    fn failure_message(&self) -> String {
+        self.0.detail.borrow().clone()
     }
 
     /// Returns the result of this task's last request to the provider.

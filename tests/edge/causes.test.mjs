@@ -78,6 +78,51 @@ test('the provider: ECONNREFUSED', time, async () => {
   assert.match(seen.join('\n'), /no response: ECONNREFUSED$/)
 })
 
+for (const [error, shown, cause] of [
+  [
+    new TypeError("Cannot read properties of undefined (reading 'slot')"),
+    "TypeError: Cannot read properties of undefined (reading 'slot')",
+  ],
+  [
+    new Error('no route to redis://own:secret@store:6379/0?key=secret'),
+    'Error: no route to redis://store:6379',
+  ],
+  [
+    Object.assign(new Error('connect to 127.0.0.1:6379'), { code: 'ECONNREFUSED' }),
+    'ECONNREFUSED',
+    'ECONNREFUSED',
+  ],
+  [new Error('a text\nof two lines'), 'Error: a text of two lines'],
+]) {
+  // claim: handler-61
+  test(`a coordinator that fails: ${shown}`, time, async () => {
+    const [seen, events] = [[], []]
+    const own = createTokenHandler({
+      issuer: app.provider.origin,
+      client: { id: 'web', auth: { method: 'none' } },
+      cookie: { keys: Buffer.alloc(32, 1).toString('base64') },
+      session: { storage: 'in-store' },
+      coordinator: () => ({
+        ...inIsolate()({}),
+        read: () => Promise.reject(error),
+      }),
+      log: ({ message }) => seen.push(message),
+      observe: (event) => events.push(event),
+    })
+    await own.sessions({ user: 'alice' }).catch(() => {})
+    const headers = { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', 'sec-fetch-site': 'none' }
+    await own.fetch(new Request('http://localhost:8080/auth/login', { headers }))
+    assert.ok(
+      seen.some((message) => message.includes(`: ${shown}`)),
+      seen.join('\n'),
+    )
+    assert.ok(!seen.join().includes('secret'))
+    // An attribute of a metric must not have a value for each message.
+    const outage = events.find(({ type, server }) => type === 'outage_began' && server === 'coordinator')
+    assert.equal(outage.cause, cause)
+  })
+}
+
 // claim: handler-61
 test('a response of the provider that the core cannot read is in no line', time, async () => {
   const seen = []

@@ -361,13 +361,23 @@ fn store_that_only_reads_is_down_until_it_takes_a_write() {
 
 // claim: handler-61
 #[test]
-fn cause_with_more_than_a_name_is_not_logged() {
-    for cause in ["a\nb", "caf\u{e9}", &"x".repeat(121)] {
+fn cause_is_logged_only_as_printable_lines() {
+    let api = "no response from https://api.example.com/v1/";
+    let too_long = format!("\n{}", "x".repeat(201));
+    for (cause, shown) in [
+        ("a\rb", ""),
+        ("caf\u{e9}", ""),
+        (&"x".repeat(121), ""),
+        ("\na\nb", ""),
+        (&too_long, ""),
+        ("ECONNRESET", ": ECONNRESET"),
+        ("\nTypeError: a", ": TypeError: a"),
+    ] {
         let mut host = Host::signed_in();
         host.wrong_replies
             .push_back(("Forward", Reply::Failed(cause.to_owned())));
         host.call("GET", "/api/orders");
         let messages = host.fault_messages();
-        assert_eq!(messages, ["no response from https://api.example.com/v1/"]);
+        assert_eq!(messages, [format!("{api}{shown}")]);
     }
 }

@@ -1,6 +1,6 @@
 //! The operator learns from the log why a session ended, once and without a flood of lines.
 
-use edge::{Event, Fault, Request};
+use edge::{Broken, Event, Fault, Request};
 use rules::Code;
 use rules::codec::base64url;
 use rules::session::EndReason;
@@ -358,4 +358,49 @@ fn log_quotes_nothing_that_a_client_chose() {
         assert!(!lines.concat().contains(NAME), "{lines:?}");
     }
     assert!(said > 12, "{said} lines are compared");
+}
+
+#[test]
+fn broken_responses_of_a_route_are_one_line_a_minute() {
+    let mut host = Host::signed_in();
+    host.events.clear();
+    let tell = |host: &mut Host, route, code, cause| {
+        let broken = Broken {
+            route,
+            request_id: "own-id",
+            code,
+            cause,
+        };
+        host.handler.response_broke(host.now, &broken);
+        while let Some(event) = host.handler.poll_event() {
+            let Event::Fault(Fault { about, .. }) = &event else {
+                panic!("{event:?}");
+            };
+            assert_eq!(about.request_id.as_deref(), Some("own-id"));
+            host.events.push(event);
+        }
+    };
+    let api = "https://api.example.com/v1/";
+    for cause in ["Z_DATA_ERROR: incorrect header check", "another"] {
+        tell(&mut host, 0, Code::UpstreamUnavailable, cause);
+        tell(&mut host, 0, Code::TokenReflected, "");
+        // No route has this number.
+        tell(&mut host, 99, Code::UpstreamUnavailable, cause);
+    }
+    assert_eq!(
+        host.fault_messages(),
+        [
+            format!("{api} broke off its response: Z_DATA_ERROR: incorrect header check"),
+            format!("{api} responded with an access token of the session"),
+        ]
+    );
+    host.events.clear();
+    host.pass(60);
+    tell(&mut host, 0, Code::UpstreamUnavailable, "two\nlines");
+    assert_eq!(
+        host.fault_messages(),
+        [format!(
+            "{api} broke off its response; more since the last report: 1"
+        )]
+    );
 }

@@ -49,6 +49,7 @@ import {
   fieldsOf,
   type Forward,
   Forwarded,
+  type Report,
   type Responded,
   respond,
   Rules,
@@ -56,7 +57,7 @@ import {
 } from './upstream/forward.js'
 import { RequestBody } from './request-body.js'
 import { StrongroomError } from '../page/errors/error.js'
-import { nameOf } from './upstream/failure.js'
+import { describe, nameOf } from './upstream/failure.js'
 import type { Outer, OuterRequest } from './request-auth.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
 import { afterTime, beginRequest, type LatePeriod, tellLateness, turn } from './lateness.js'
@@ -179,6 +180,7 @@ export class Host {
   #running = 0
   #isReleased = false
   #isFreed = false
+  #hasCrashed = false
   readonly #send: typeof sendRequest
   /** Requests to the provider that are in flight, by task number: the response, or the name of a failure. */
   readonly #sending = new Map<number, Promise<{ text: string } | { failure: string }>>()
@@ -290,7 +292,7 @@ export class Host {
         if (step.t === 'forward') {
           forwarded?.drop()
           const [rules, instance, replaced] = [this.#rules, this.#instance, this.#replacedHeaders()]
-          forwarded = new Forwarded(request, fields, step, rules, instance, body, replaced)
+          forwarded = new Forwarded(request, fields, step, rules, instance, body, replaced, this.#onBroken)
         }
         step = await this.#carryOut(step, request, forwarded, outer?.request)
       }
@@ -475,8 +477,7 @@ export class Host {
       }
     } catch (error) {
       if (error instanceof Trap) throw error
-      // The core reports the failure with this name, and without the platform's message, which may contain a secret.
-      return this.#textIn(task, FAILED, nameOf(error))
+      return this.#textIn(task, FAILED, failureOf(step.t, error, forwarded))
     }
   }
 
@@ -506,9 +507,23 @@ export class Host {
     return step
   }
 
+  /** Reports a response of an upstream that could not be passed on. */
+  readonly #onBroken: Report = ({ route, id }, code, cause) => {
+    if (this.#isFreed) return
+    try {
+      if (this.isBroken) throw new Trap()
+      this.#edge.response_broke(performance.now(), Date.now(), route, id, code, cause)
+      this.#tellAll()
+    } catch {
+      this.#crashed()
+    }
+  }
+
   /** Replaces the instance, whose core has trapped. */
   #crashed(): Trap {
     giveUp(this.#instance)
+    if (this.#hasCrashed) return new Trap()
+    this.#hasCrashed = true
     // The flights of this instance will not finish.
     for (const flight of this.#sleeping.keys()) this.#wake(flight)
     const message = 'the handler stopped on an internal fault and starts again'
@@ -598,6 +613,19 @@ export class Host {
       this.#sleeping.set(flight, waiting)
     })
   }
+}
+
+/** The steps of the coordinator, which gets no secret. */
+const OF_COORDINATOR: readonly Step['t'][] = ['read', 'swap', 'append', 'wait']
+
+/**
+ * Returns the name of a failure for the core's report. If it has none, returns its message on a second line, unless that may
+ * contain a secret.
+ */
+const failureOf = (t: Step['t'], error: unknown, forwarded?: Forwarded): string => {
+  const name = nameOf(error)
+  if (!name && t === 'forward') return `\n${forwarded!.describe(error)}`
+  return !name && OF_COORDINATOR.includes(t) ? `\n${describe(error)}` : name
 }
 
 /** Thrown when the core has trapped. The handler responds with 500, and uses another instance for the next request. */

@@ -17,12 +17,13 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use edge::{
-    Allowed, Check, Config, Effect, Entry, Event, Forward, HANDLER_HEADER, Handler, Head, Outer,
-    OwnResponse, Reply, Request, Response, ServerHealth, Step, TaskId,
+    Allowed, Broken, Check, Config, Effect, Entry, Event, Forward, HANDLER_HEADER, Handler, Head,
+    Outer, OwnResponse, Reply, Request, Response, ServerHealth, Step, TaskId,
 };
 use rules::Secret;
 use rules::base::clock::{Instant, Millis};
 use rules::base::entropy::Entropy;
+use rules::base::error::Code;
 use rules::base::http::{HttpReply, Outcome};
 use rules::base::strings;
 use rules::codec::json::{self, Object, Value, Writer};
@@ -165,6 +166,30 @@ impl Edge {
     pub fn note_lateness(&self, monotonic: f64, wall: f64, lateness: f64) {
         self.handler
             .note_lateness(instant(monotonic, wall), Millis(lateness as u64));
+    }
+
+    /// Reports a response that could not be passed on: the route's index and the request's ID are those of its step.
+    pub fn response_broke(
+        &self,
+        monotonic: f64,
+        wall: f64,
+        route: usize,
+        request_id: &str,
+        code: &str,
+        cause: &str,
+    ) {
+        let code = [Code::TokenReflected, Code::HandlerCrashed]
+            .into_iter()
+            .find(|known| known.as_str() == code)
+            .unwrap_or(Code::UpstreamUnavailable);
+        let broken = Broken {
+            route,
+            request_id,
+            code,
+            cause,
+        };
+        self.handler
+            .response_broke(instant(monotonic, wall), &broken);
     }
 
     /// Lets the handler emit events for an observer.
@@ -374,7 +399,8 @@ fn write_forward(out: &mut Writer, forward: &Forward) {
         .number("ms", forward.timeout.0)
         .flag("copy", forward.copies_body)
         .flag("upgrade", forward.is_upgrade)
-        .text("id", &forward.request_id);
+        .text("id", &forward.request_id)
+        .number("route", forward.route as u64);
 }
 
 fn write_response(out: &mut Writer, response: &Response) {

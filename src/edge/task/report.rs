@@ -3,12 +3,12 @@
 use rules::prelude::*;
 
 use crate::event::{About, Event, Fault, Happened, Level, Server};
-use crate::io::OwnResponse;
+use crate::io::{Broken, OwnResponse};
 use crate::isolate::outage::Outage;
 use crate::isolate::{Isolate, Seldom};
 use crate::session::Session;
 use crate::session::key;
-use crate::task::{ProviderResult, Task};
+use crate::task::{LONGEST_MESSAGE, ProviderResult, Task, loggable};
 use rules::base::clock::{Instant, Millis, UnixMillis};
 use rules::base::error::{Code, Error};
 use rules::codec::json::{self, digits};
@@ -80,9 +80,28 @@ impl Task {
         }));
     }
 
-    /// Returns the end of a message: a colon and the host's name of the failure of the last effect, or an empty string.
+    /// Returns the end of a message: a colon and what the host says about the failure of the last effect, or an empty string.
     fn cause(&self) -> String {
-        named(&self.failure())
+        [named(&self.failure()), named(&self.failure_message())].concat()
+    }
+
+    /// Reports a response of an upstream that could not be passed on, at most once a minute for each route and code.
+    pub(crate) fn response_broke(&self, broken: &Broken<'_>) {
+        let Some(route) = self.config().routes.get(broken.route) else {
+            return;
+        };
+        let what = match broken.code {
+            Code::TokenReflected => msg!(" responded with an access token of the session"),
+            Code::HandlerCrashed => msg!(" sent a response that cannot be passed on"),
+            _ => msg!(" broke off its response"),
+        };
+        let message = [
+            route.upstream.href(),
+            what,
+            &named(&loggable(broken.cause, LONGEST_MESSAGE)),
+        ];
+        let error = Error::of(broken.code, &message);
+        self.error_seldom(Seldom::BrokenResponse(broken.route), &error);
     }
 
     /// Emits an event for the observer.
@@ -141,19 +160,20 @@ impl Task {
 
     /// Reports that a server is down, unless the operator knows it. `why` is the last failure.
     pub(crate) fn server_failed(&self, server: Server, why: &str) {
-        let (status, cause) = match server {
+        let (status, cause, shown) = match server {
             Server::Provider => {
                 let ProviderResult { status, cause } = self.provider_result();
-                (status, cause)
+                let shown = named(&cause);
+                (status, cause, shown)
             }
-            Server::Coordinator => (None, self.failure()),
+            Server::Coordinator => (None, self.failure(), self.cause()),
         };
         let mut last = why.to_owned();
         if let Some(status) = status {
             last.push_str(msg!(", status "));
             json::write_number(&mut last, status.into());
         }
-        last.push_str(&named(&cause));
+        last.push_str(&shown);
         let begun = {
             let mut outage = self.isolate().outage_of(server);
             outage.fail(&self.own_time(), last.clone())

@@ -1,6 +1,6 @@
 /**
- * Codes and names of failures, as platforms tell them. Messages are not used, because they may contain a secret, except for
- * the words by which Redis names a failure.
+ * Codes and names of failures, as platforms tell them. Messages are used only of errors that neither contain a request nor
+ * what the provider responded, because they may contain a secret.
  */
 
 /**
@@ -29,6 +29,26 @@ export const nameOf = (error: unknown): string => {
     (text): text is string => typeof text === 'string' && /^(?!(Type)?Error$)[\w.-]{1,40}$/.test(text),
   )
   return found ?? ''
+}
+
+/** An address in a message: its scheme, and its host without the user. */
+const ADDRESS = /\b([a-z][\w+.-]*:\/\/)(?:[^\s"'<>]*@)?([^\s"'<>/?#)]*)[^\s"'<>)]*/gi
+
+/** The longest description of an error. */
+const LONGEST = 200
+
+/**
+ * Returns the name of an error and its message as one line, without what follows the host of an address. It may contain
+ * a part of what the other side has sent.
+ */
+export const describe = (error: unknown): string => {
+  const { cause } = Object(error) as { cause?: { message?: unknown } }
+  // Messages of `fetch`, such as `terminated`, say less than their cause.
+  const { name, message } = Object(cause?.message ? cause : error) as { name?: unknown; message?: unknown }
+  return `${nameOf(error) || name || 'Error'}: ${message ?? ''}`
+    .replace(ADDRESS, '$1$2')
+    .replace(/[^ -~]+/g, ' ')
+    .slice(0, LONGEST)
 }
 
 /** Returns true if the connection ended before the response began, as far as the platform tells. */

@@ -10,8 +10,8 @@ import { afterTime } from '../lateness.js'
 import type { RequestBody } from '../request-body.js'
 import { CAN_PASS_CODED, codingOf } from './coding.js'
 import { hasUndici, IS_BUN, IS_NODE, IS_WORKERD } from './platform.js'
-import { isClosedConnection } from './failure.js'
-import { PIECE, Search, searched } from './search.js'
+import { describe, isClosedConnection, nameOf } from './failure.js'
+import { PIECE, Search, searched, watched } from './search.js'
 
 /** A request for an upstream. */
 export interface Forward {
@@ -33,7 +33,12 @@ export interface Forward {
   upgrade: boolean
   /** The ID of the request, which replaces the client's `X-Request-Id`. */
   id: string
+  /** The index of the route. */
+  route: number
 }
+
+/** Tells the operator why a response could not be passed on. */
+export type Report = (forward: Forward, code: string, cause: string) => void
 
 /** A response of the handler itself. */
 export interface Responded {
@@ -86,6 +91,22 @@ const send = async (url: string, init: RequestInit, resends: number): Promise<Re
     if (resends > 0 && isClosedConnection(error)) return send(url, init, resends - 1)
     throw error
   }
+}
+
+/** The name of a header (RFC 9110 5.1). */
+const IS_NAME = /^[\w!#$%&'*+.^`|~-]+$/
+
+/**
+ * Returns headers without those whose names are not valid, and without the space before a colon (RFC 9112 5.1), which
+ * Node's parser leaves in the name.
+ */
+const repaired = (fields: Fields): Headers => {
+  const headers = new Headers()
+  for (const [given, value] of fields) {
+    const name = given.trimEnd()
+    if (IS_NAME.test(name)) headers.append(name, value)
+  }
+  return headers
 }
 
 /** Returns the value of a header. A platform's `Headers` would copy the value at each lookup. */
@@ -166,8 +187,10 @@ export class Forwarded {
   readonly #instance: Instance
   readonly #body: RequestBody
   readonly #replaced: readonly string[]
+  readonly #report: Report
   #response: Response | undefined
   /** The headers of the response. */
+  #headers = new Headers()
   #received: Fields = []
   #coding: ReturnType<typeof codingOf> = 'none'
   /** Stops listening for the client's disconnect. Called when the upstream sends nothing more. */
@@ -185,7 +208,9 @@ export class Forwarded {
     instance: Instance,
     body: RequestBody,
     replaced: readonly string[],
+    report: Report,
   ) {
+    this.#report = report
     this.#body = body
     this.#replaced = replaced
     this.#request = request
@@ -279,9 +304,38 @@ export class Forwarded {
   /** Takes the response to pass on. Returns its headers. */
   #receive(response: Response): Fields {
     this.#response = response
-    this.#received = fieldsOf(response.headers)
-    this.#coding = codingOf(valueOf(this.#received, 'content-encoding'))
+    const fields = fieldsOf(response.headers)
+    this.#headers = fields.every(([name]) => IS_NAME.test(name)) ? response.headers : repaired(fields)
+    this.#received = this.#headers === response.headers ? fields : fieldsOf(this.#headers)
+    const coding = codingOf(valueOf(this.#received, 'content-encoding'))
+    // The platform does not decode a body because of a header whose name was repaired.
+    this.#coding = coding === 'decoded' && !valueOf(fields, 'content-encoding') ? 'kept' : coding
     return this.#received
+  }
+
+  /** Describes a failure for the log. The description contains none of the session's tokens. */
+  describe(error: unknown): string {
+    const { authorization, others } = this.#forward
+    const text = describe(error)
+    try {
+      const search = Search.for(this.#instance, authorization, others)
+      const isReflected = search?.isIn(text)
+      search?.end()
+      return isReflected ? nameOf(error) : text
+    } catch {
+      return nameOf(error)
+    }
+  }
+
+  /** Reports a failure after the head, unless the client has caused it. */
+  readonly #fail = (error: unknown, code = 'upstream_unavailable'): void => {
+    if (this.#request.signal.aborted) return
+    if ((Object(error) as { code?: unknown }).code === 'token_reflected') this.#reflected()
+    else this.#report(this.#forward, code, this.describe(error))
+  }
+
+  #reflected(): void {
+    this.#report(this.#forward, 'token_reflected', '')
   }
 
   /** Returns true if the body may be encoded as it arrives, so that it cannot be searched. */
@@ -332,7 +386,8 @@ export class Forwarded {
   async response(cookies: string[], keepsChallenge: boolean): Promise<Response> {
     try {
       return await this.#passed(cookies, keepsChallenge)
-    } catch {
+    } catch (error) {
+      this.#fail(error, 'handler_crashed')
       // Set the cookies even after an error, because they may be the only copy of the session.
       this.drop()
       return failed(this.#rules, cookies, 500, 'handler_crashed', 'the handler stopped on an internal fault')
@@ -342,7 +397,7 @@ export class Forwarded {
   async #passed(cookies: string[], keepsChallenge: boolean): Promise<Response> {
     const response = this.#response!
     const fields = this.#received
-    const headers = this.#rules.passed(response.headers, fields, keepsChallenge)
+    const headers = this.#rules.passed(this.#headers, fields, keepsChallenge)
     for (const cookie of cookies) headers.append('set-cookie', cookie)
     const length = this.#length(response)
     if (length) headers.set('content-length', length)
@@ -357,19 +412,25 @@ export class Forwarded {
         body,
         (webSocket ? { status, headers, webSocket } : { status, statusText, headers }) as ResponseInit,
       )
-    if (reflection === 'allow') return withBody(response.body)
+    /** Returns the body that is passed on without a search. Cloudflare would decode one that passes through script. */
+    const body = () =>
+      response.body && !(IS_WORKERD && this.#keepsCoding())
+        ? watched(response.body, this.#fail, length)
+        : response.body
+    if (reflection === 'allow') return withBody(body())
     let whole: Uint8Array<ArrayBuffer> | undefined
     try {
       if (reflection === 'refuse' && response.body && this.#coding === 'none' && isShort(fields)) {
         whole = new Uint8Array(await response.arrayBuffer())
         this.#leave()
       }
-    } catch {
+    } catch (error) {
+      this.#fail(error)
       return failed(this.#rules, cookies, 502, 'upstream_unavailable', 'the API broke off its response')
     }
     // No `await` follows in this function, so no other request can replace the instance.
     const search = Search.for(this.#instance, authorization, others)
-    if (!search) return withBody(whole ?? response.body)
+    if (!search) return withBody(whole ?? body())
     const isReflected = search.isIn([response.statusText, ...fields.flat()].join('\n'))
     if (isReflected || (whole && search.isInBody(whole))) {
       if (!whole) this.drop()
@@ -377,6 +438,7 @@ export class Forwarded {
       webSocket?.accept()
       webSocket?.close()
       search.end()
+      this.#reflected()
       return failed(
         this.#rules,
         cookies,
@@ -387,9 +449,9 @@ export class Forwarded {
     }
     if (whole || !response.body || reflection === 'headers') {
       search.end()
-      return withBody(whole ?? response.body)
+      return withBody(whole ?? body())
     }
-    return withBody(searched(response.body, search, length))
+    return withBody(searched(response.body, search, this.#fail, length))
   }
 }
 

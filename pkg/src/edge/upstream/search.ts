@@ -227,15 +227,20 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
 const abandoned: FinalizationRegistry<Search> | undefined =
   typeof FinalizationRegistry === 'undefined' ? undefined : new FinalizationRegistry((search) => search.end())
 
+/** Called with the exception of a body that is forwarded. */
+export type OnFailure = (error: unknown) => void
+
 /** A body that holds bytes back while they may be a part of a token. */
 class Searched {
   readonly #reader: Reader
   readonly #search: Search
+  readonly #onFailure: OnFailure
   #reading: Promise<Read> | undefined
 
-  constructor(body: ReadableStream<Uint8Array>, search: Search) {
+  constructor(body: ReadableStream<Uint8Array>, search: Search, onFailure: OnFailure) {
     this.#reader = reader(body)
     this.#search = search
+    this.#onFailure = onFailure
     abandoned?.register(this, search)
   }
 
@@ -257,6 +262,7 @@ class Searched {
         }
       }
     } catch (error) {
+      this.#onFailure(error)
       this.cancel(error).catch(() => {})
       throw withoutBytes(error)
     }
@@ -288,10 +294,45 @@ class Searched {
 export const searched = (
   body: ReadableStream<Uint8Array>,
   search: Search,
+  onFailure: OnFailure,
   length?: string,
 ): ReadableStream<Uint8Array> => {
-  const source = new Searched(body, search)
+  const source = new Searched(body, search, onFailure)
   return IdentityTransformStream ? writtenBody(source, length) : pulledBody(source)
+}
+
+/**
+ * Returns a body that is passed on as it is, and whose failure is told.
+ *
+ * @param length The body's length in bytes, if it is known.
+ */
+export const watched = (
+  body: ReadableStream<Uint8Array>,
+  onFailure: OnFailure,
+  length?: string,
+): ReadableStream<Uint8Array> => {
+  if (IdentityTransformStream) {
+    const { readable, writable } = passage(length)
+    body.pipeTo(writable).catch(onFailure)
+    return readable
+  }
+  const chunks = body.getReader()
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await chunks.read()
+          if (done) controller.close()
+          else controller.enqueue(value)
+        } catch (error) {
+          onFailure(error)
+          throw withoutBytes(error)
+        }
+      },
+      cancel: (why) => chunks.cancel(why),
+    },
+    { highWaterMark: 0 },
+  )
 }
 
 const pulledBody = (source: Searched): ReadableStream<Uint8Array> =>
@@ -304,14 +345,16 @@ const pulledBody = (source: Searched): ReadableStream<Uint8Array> =>
     cancel: (why) => source.cancel(why),
   })
 
+/** Returns a stream of Cloudflare that passes on bytes. */
+const passage = (length?: string): TransformStream<Uint8Array, Uint8Array> =>
+  length ? new FixedLengthStream!(Number(length)) : new IdentityTransformStream!()
+
 /**
  * Returns a body for Cloudflare, which needs a special stream for a known length. Bytes that are written to such a stream
  * cost half as much as those of a stream that is implemented in JavaScript.
  */
 const writtenBody = (source: Searched, length?: string): ReadableStream<Uint8Array> => {
-  const { readable, writable } = length
-    ? new FixedLengthStream!(Number(length))
-    : new IdentityTransformStream!()
+  const { readable, writable } = passage(length)
   const writer = writable.getWriter()
   const write = async () => {
     for (let parts = await source.next(); parts; parts = await source.next()) {
