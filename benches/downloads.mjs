@@ -36,7 +36,7 @@ const ROWS = [
   {
     name: 'total',
     files: ['index.js', 'worker.js', 'strongroom_bg.wasm'],
-    gate: 125 * KB,
+    gate: 130 * KB,
     aim: 100 * KB,
   },
   { name: 'error messages, with the first error', files: ['error-messages.js'] },
@@ -55,7 +55,7 @@ const ROWS = [
     name: 'strongroom/edge, on a server',
     files: ['edge.workerd.js', 'edge-common.js', 'strongroom_edge_bg.wasm'],
     counts: 'gzip',
-    gate: 223 * KB,
+    gate: 229 * KB,
     aim: 140 * KB,
   },
 ]
