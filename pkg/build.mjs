@@ -98,8 +98,7 @@ const WHOLE = {
   name: 'whole',
   setup: (build) =>
     build.onLoad({ filter: /\/page\/load\.ts$/ }, () => ({
-      contents:
-        'export const load = (get) => get(), loadExplanation = load, EXPLANATION = 0, fileErrors = new Set()',
+      contents: 'export const load = (get) => get(), loadExplanation = load, EXPLANATION = 0',
     })),
 }
 

@@ -165,7 +165,7 @@ globalThis.guard = auth.requireSession()
   const text = (await told).text()
   assert.match(
     text,
-    /^strongroom: login_unknown: .*the account 1, .*createAuth\(\{ …, account \}\)\.connect\(\)/,
+    /^strongroom: login_unknown: .*the account 1\. .*createAuth\(\{ …, account \}\)\.connect\(\)/,
   )
   // The guard has begun no login.
   assert.equal(await page.evaluate(() => guard), null)

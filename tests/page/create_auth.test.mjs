@@ -543,7 +543,7 @@ test('response that no client takes is told once, and guards show it', async () 
   await settled()
   assert.equal(logins(worker), 0)
   for (const { state } of [auth, second]) assert.deepEqual(shown(state), ['connected', null, 'login_unknown'])
-  assert.match(auth.state.error.message, /the account 1, .* no client .* createAuth\(\{ …, account \}\)/)
+  assert.match(auth.state.error.message, / no client .* the account 1\. .* createAuth\(\{ …, account \}\)/)
   assert.deepEqual(printed, ['login_unknown'])
 })
 

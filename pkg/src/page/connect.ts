@@ -265,7 +265,8 @@ export const connect = async (
     webSocket: (url, protocols, target = createTarget(url)) =>
       implementTarget('webSocket', target, connection, protocols),
     async login(given) {
-      const options = ownOf(given)
+      // login.js refuses an event, whose members are inherited.
+      const options = (given as Partial<Event>)?.preventDefault ? given : ownOf(given)
       if (isSignedIn(state, options)) return state.session!
       const { href } = location
       // A callback that the callback page has finished ends before login.js is there.

@@ -1,5 +1,6 @@
 /** Loads the files that a page needs only later. Every page has this code, because it is needed when a file fails. */
 import { repeat } from '../protocol/repeat.js'
+import { fileErrors } from './errors/file-errors.js'
 
 /** Seconds after which no further attempt begins. */
 const TIME_LIMIT = 10
@@ -24,9 +25,6 @@ const files = new Map<PropertyKey, Promise<any>>()
 
 /** The names of the files that have failed in the last minute. */
 const failed = new Set<PropertyKey>()
-
-/** The errors with which files have failed. */
-export const fileErrors = new Set<unknown>()
 
 /** A file with another URL would escape the integrity that an import map demands. */
 const isFree = () =>

@@ -3,7 +3,6 @@
  * loads this file when it first needs one of these texts: see error-text.ts, which every page has.
  */
 import { advice, texts } from '../../../glue/messages.js'
-import { accountOf } from '../address.js'
 import { closest, suggest } from './suggestions.js'
 import type { TraceEvent } from '../api.js'
 import { DENIED_IN_FRAME, isForeignFrame } from '../login/foreign-frame.js'
@@ -84,10 +83,8 @@ const BY_KEY: Record<string, string> = {
     'resume would bring the current user of the provider into any account: keep sessions with session.persist instead',
   [OTHER_ACCOUNT]:
     "the page got the worker of another account. Pass the argument `name` of shared and dedicated on to the worker, and give the worker's file the option accounts. Accounts of worker/page: ",
-  get [UNCLAIMED]() {
-    const account = accountOf(new URL(location.href))
-    return `the address contains the response to a login of ${account ? `the account ${account}` : 'another account or client'}, which no client of this page has taken`
-  },
+  [UNCLAIMED]:
+    'the address contains the response to a login that no client of this page has taken. It is of another client, or of the account ',
   [NO_MEDIA]: 'media() and download() are for the account 0 only, because their addresses name no account',
   [NO_ADDRESS]: 'handleCallback() takes an address, and was passed an object of options or an event',
   [A_FUNCTION]:
@@ -165,5 +162,5 @@ export const describeError = (code: string, message: string): string => {
   const text = form.includes('%') ? form.replace('%', () => message) : expandMessage(message) || form
   const hint = code === 'wasm_failed' && message.endsWith(' 403') ? FORBIDDEN_BY_VITE : ''
   // The platform's own messages end with a period.
-  return `${text.replace(/\.$/, '')}. ${ADVICE[message] ?? adviceFor(code) ?? `See docs/errors.md#${code}.`}${hint}`
+  return `${text.replace(/\.$/, '')}. ${ADVICE[message] ?? ADVICE[message.slice(0, 2)] ?? adviceFor(code) ?? `See docs/errors.md#${code}.`}${hint}`
 }

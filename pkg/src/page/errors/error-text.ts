@@ -3,7 +3,8 @@
  * page loads when it first needs one.
  */
 import { StrongroomError, withoutInterned } from './error.js'
-import { EXPLANATION, fileErrors, loadExplanation } from '../load.js'
+import { EXPLANATION, loadExplanation } from '../load.js'
+import { fileErrors } from './file-errors.js'
 import { NO_FILE, PLATFORM } from '../../protocol/message-keys.js'
 
 /** True if the error messages are still loading after the time limit. The next error then does not wait. */

@@ -1,7 +1,7 @@
 /** The page at the redirect URI: removes the response from the URL and passes it to the vault. */
 import { POPUP_MARK } from '../../../glue/constants.js'
 import { NO_ADDRESS, UNCLAIMED } from '../../protocol/message-keys.js'
-import { hasParameters, isResponse, showUrl, stateOf, withoutResponse } from '../address.js'
+import { accountOf, hasParameters, isResponse, showUrl, stateOf, withoutResponse } from '../address.js'
 import type { CallbackResult } from '../api.js'
 import type { Connection } from '../connection/connection.js'
 import type { StrongroomError } from '../errors/error.js'
@@ -50,7 +50,8 @@ export const unclaimedResponse = (): Promise<StrongroomError | undefined> | unde
 
 const awaitClaim = () => {
   if (unclaimed) return
-  const state = stateOf(new URL(location.href))
+  const response = new URL(location.href)
+  const state = stateOf(response)
   let claim!: () => void
   const wait = new Promise<void>((resolve) => {
     claim = resolve
@@ -59,7 +60,7 @@ const awaitClaim = () => {
   const report = async () => {
     // The app may also have gone to another address.
     const isThere = stateOf(new URL(location.href)) === state
-    const error = isThere ? await createError('login_unknown', UNCLAIMED) : undefined
+    const error = isThere ? await createError('login_unknown', UNCLAIMED + accountOf(response)) : undefined
     if (error) console.error(`strongroom: ${error.code}: ${error.message}`)
     unclaimed = undefined
     return error

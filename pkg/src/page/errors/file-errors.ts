@@ -1,0 +1,2 @@
+/** The errors with which files have failed. */
+export const fileErrors = new Set<unknown>()
