@@ -1,5 +1,6 @@
 // Why a server did not respond is in the log, as far as the platform tells, and in no response of the handler.
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
 import { startInProcess } from '../support/edge/in_process.mjs'
@@ -157,4 +158,89 @@ test('a response of the provider that the core cannot read is in no line', time,
   const issued = own.provider.ledger.tokens().map(({ value }) => value)
   assert.ok(issued.length > 0)
   for (const token of issued) assert.ok(!text.includes(token))
+})
+
+/** Replaces the body of the API's next response by one that fails with this error. Resolves when the call has ended. */
+async function callFails(call, errorFor) {
+  const { fetch } = globalThis
+  globalThis.fetch = async (url, init) => {
+    const error = errorFor(init.headers.get('authorization').replace('Bearer ', ''))
+    return new Response(new ReadableStream({ pull: (controller) => controller.error(error) }))
+  }
+  try {
+    await call().catch(() => {})
+  } finally {
+    globalThis.fetch = fetch
+  }
+}
+
+const withApi = (create, seen) =>
+  startInProcess(create, {
+    accessTokenSeconds: 600,
+    handler: {
+      coordinator: inIsolate(),
+      routes: ['a', 'b', 'c'].map((name) => ({ prefix: `/${name}/`, upstream: 'https://api.example/v1/' })),
+      log: (line) => seen.push(line),
+    },
+    listener: { onError() {} },
+  })
+
+// claim: handler-61
+test('an API whose response fails: a message with the token is left out', time, async () => {
+  const seen = []
+  const own = await withApi(createTokenHandler, seen)
+  servers.push(own)
+  const visitor = new Visitor(own.place)
+  await visitor.signIn()
+  let token
+  const messages = {
+    a: (given) => `an odd byte: ${(token = given)}`,
+    // The line would have only the beginning of the token.
+    b: (given) => `${'an odd byte '.repeat(12)}${given}`,
+    // A control.
+    c: () => `an odd byte at https://own:secret@api.example/v1/orders?name=alice. ${'A.'.repeat(100_000)}`,
+  }
+  for (const [name, messageFor] of Object.entries(messages))
+    await callFails(
+      () => visitor.call(`/${name}/x`),
+      (given) => new TypeError(messageFor(given)),
+    )
+  const lines = seen.map(({ message }) => message.slice(0, 100))
+  assert.equal(lines.length, 3)
+  for (const line of lines.slice(0, 2)) assert.match(line, / broke off its response: TypeError$/)
+  assert.match(lines[2], /: TypeError: an odd byte at https:\/\/api\.example A\.A/)
+  assert.ok(token.length > 200)
+})
+
+test('a trap of the search is one line', time, async () => {
+  const { handlerFactory } = await import('../../pkg/dist/edge-common.js?search')
+  const wasm = new URL('../../pkg/dist/strongroom_edge_bg.wasm', import.meta.url)
+  const { Instance } = WebAssembly
+  WebAssembly.Instance = function (...args) {
+    const { exports } = new Instance(...args)
+    const guard_take_free = () => {
+      throw new WebAssembly.RuntimeError('unreachable')
+    }
+    return { exports: { ...exports, guard_take_free } }
+  }
+  try {
+    const seen = []
+    const own = await withApi(
+      handlerFactory(async () => WebAssembly.compile(await readFile(wasm))),
+      seen,
+    )
+    servers.push(own)
+    const visitor = new Visitor(own.place)
+    await visitor.signIn()
+    const { fetch } = globalThis
+    globalThis.fetch = async () => new Response('the body')
+    await visitor.call('/a/x').catch(() => {})
+    globalThis.fetch = fetch
+    assert.deepEqual(
+      seen.map(({ code }) => code),
+      ['handler_crashed'],
+    )
+  } finally {
+    WebAssembly.Instance = Instance
+  }
 })

@@ -37,15 +37,23 @@ const ADDRESS = /\b([a-z][\w+.-]*:\/\/)(?:[^\s"'<>]*@)?([^\s"'<>/?#)]*)[^\s"'<>)
 /** The longest description of an error. */
 const LONGEST = 200
 
-/**
- * Returns the name of an error and its message as one line, without what follows the host of an address. It may contain
- * a part of what the other side has sent.
- */
-export const describe = (error: unknown): string => {
+/** The part of a message that is read, because the other side may have sent a part of it. */
+const READ = 1000
+
+/** Returns the class and the message of an error. The message may contain what the other side has sent. */
+export const messageOf = (error: unknown): { name: string; message: string } => {
   const { cause } = Object(error) as { cause?: { message?: unknown } }
   // Messages of `fetch`, such as `terminated`, say less than their cause.
   const { name, message } = Object(cause?.message ? cause : error) as { name?: unknown; message?: unknown }
-  return `${nameOf(error) || name || 'Error'}: ${message ?? ''}`
+  const text = (given: unknown, none: string) => (typeof given === 'string' ? given : none)
+  return { name: text(name, 'Error'), message: text(message, '') }
+}
+
+/** Returns the name of an error and its message as one line, without what follows the host of an address. */
+export const describe = (error: unknown): string => {
+  const { name, message } = messageOf(error)
+  return `${nameOf(error) || name}: ${message}`
+    .slice(0, READ)
     .replace(ADDRESS, '$1$2')
     .replace(/[^ -~]+/g, ' ')
     .slice(0, LONGEST)

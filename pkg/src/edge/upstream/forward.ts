@@ -10,7 +10,7 @@ import { afterTime } from '../lateness.js'
 import type { RequestBody } from '../request-body.js'
 import { CAN_PASS_CODED, codingOf } from './coding.js'
 import { hasUndici, IS_BUN, IS_NODE, IS_WORKERD } from './platform.js'
-import { describe, isClosedConnection, nameOf } from './failure.js'
+import { describe, isClosedConnection, messageOf, nameOf } from './failure.js'
 import { PIECE, Search, searched, watched } from './search.js'
 
 /** A request for an upstream. */
@@ -316,15 +316,18 @@ export class Forwarded {
   /** Describes a failure for the log. The description contains none of the session's tokens. */
   describe(error: unknown): string {
     const { authorization, others } = this.#forward
-    const text = describe(error)
+    const { name, message } = messageOf(error)
+    // The search leaves out short tokens.
+    const tokens = [authorization.split(' ')[1], ...others.split('\n')]
     try {
       const search = Search.for(this.#instance, authorization, others)
-      const isReflected = search?.isIn(text)
+      const hasToken = search?.isIn(message) || tokens.some((token) => token && message.includes(token))
       search?.end()
-      return isReflected ? nameOf(error) : text
+      if (!hasToken) return describe(error)
     } catch {
-      return nameOf(error)
+      // The core has trapped.
     }
+    return nameOf(error) || name
   }
 
   /** Reports a failure after the head, unless the client has caused it. */
