@@ -237,6 +237,10 @@ impl World {
             is_in_flight || self.is_proven(id, &presented.sid, bound, VALID - spread)
         });
         let may_refuse = match &bound {
+            // The isolate may refuse the session as unbound until the write of the binding has been answered, or it reads again.
+            Some(bound) if !self.must_know(id, presented, bound) => {
+                !has_proof || self.may_be_overdue(presented)
+            }
             Some(_) => !has_proof,
             None => self.may_be_overdue(presented),
         };

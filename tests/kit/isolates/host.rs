@@ -48,6 +48,8 @@ impl World {
         if !is_waiting || visit.serial != serial {
             return;
         }
+        let isolate = visit.isolate;
+        self.watch.own_read_ended(isolate, id, self.now);
         match about {
             About::Coordinator(at) => {
                 visit.looked = *at;
@@ -338,6 +340,10 @@ impl World {
         match site {
             Site::Wait => self.waits_for_refresh(id),
             Site::Provider(_) | Site::Api => self.visits[id].asked_elsewhere = Some(self.now),
+            Site::Read if self.visits[id].purpose != Purpose::Read => {
+                let until = self.now + self.coordinator_timeout;
+                self.watch.own_read_began(isolate, id, self.now, until);
+            }
             Site::Read | Site::Swap => {}
         }
         let limit = match &effect {

@@ -140,7 +140,8 @@ pub enum Loss {
 /// A read of a session's record, which a request has started.
 struct ReadOfRecord {
     visit: VisitId,
-    flight: FlightId,
+    /// `None` if the request reads the record itself. Other requests for the same session wait for it, too.
+    flight: Option<FlightId>,
     began: u64,
     ended: Option<u64>,
     /// Requests may continue without the result: another read has taken too long, or this one has failed.
@@ -155,7 +156,7 @@ impl ReadOfRecord {
     /// Returns true if a request that began at `since` may not know the result.
     fn may_be_unknown(&self, since: u64, now: u64) -> bool {
         let is_during = self.ended.is_none_or(|ended| ended >= since);
-        let took = self.ended.unwrap_or(now) - self.began;
+        let took = self.ended.map_or(now, |ended| ended.min(now)) - self.began;
         is_during && (self.is_optional || took >= STATUS_TIME.0)
     }
 }
@@ -359,11 +360,32 @@ impl Watch {
         reads.retain(|read| read.ended.is_none_or(|ended| ended + LONGEST > now));
         reads.push(ReadOfRecord {
             visit,
-            flight,
+            flight: Some(flight),
             began: now,
             ended: None,
             is_optional,
         });
+    }
+
+    /// Records that a request reads a record itself. The read ends at the latest at `until`.
+    pub fn own_read_began(&mut self, isolate: usize, visit: VisitId, now: u64, until: u64) {
+        let is_optional = self.is_slow(isolate, now);
+        self.reads.entry(isolate).or_default().push(ReadOfRecord {
+            visit,
+            flight: None,
+            began: now,
+            ended: Some(until),
+            is_optional,
+        });
+    }
+
+    /// Records that a request that reads a record itself has got the response, if it does.
+    pub fn own_read_ended(&mut self, isolate: usize, visit: VisitId, now: u64) {
+        let reads = self.reads.get_mut(&isolate).into_iter().flatten();
+        let mut own = reads.filter(|read| read.visit == visit && read.flight.is_none());
+        if let Some(read) = own.find(|read| read.is_running(now)) {
+            read.ended = Some(now);
+        }
     }
 
     /// Records that the platform has dropped a read. The isolate notices it by the silence.
@@ -1225,7 +1247,11 @@ impl World {
             .copied()
             .unwrap_or_default();
         let reads = self.watch.reads.get(&visit.isolate).into_iter().flatten();
-        let mut reads = reads.filter(|read| read.may_be_unknown(visit.began, self.now));
+        let sid = |id| self.watch.presented(id).map(|presented| &presented.sid);
+        let mut reads = reads.filter(|read| {
+            read.may_be_unknown(visit.began, self.now)
+                && (read.flight.is_some() || read.visit != id && sid(read.visit) == sid(id))
+        });
         // For an isolate whose only clock was set, less time may have passed since the coordinator failed.
         failed + 1000 + self.watch.recheck < visit.began
             && !self.watch.unsteady.contains(&visit.isolate)
@@ -1239,7 +1265,7 @@ impl World {
         let is_slow = self.watch.is_slow(isolate, now);
         let reads = self.watch.reads.get_mut(&isolate).into_iter().flatten();
         let mut running = reads.filter(|read| read.is_running(now));
-        let Some(read) = running.find(|read| read.flight == flight) else {
+        let Some(read) = running.find(|read| read.flight == Some(flight)) else {
             return 0;
         };
         let visit = &self.visits[read.visit];

@@ -51,8 +51,8 @@ pub(super) struct Job {
     pub(super) task: Task,
     /// The provider's response, once the provider has acted.
     pub(super) outcome: Option<Outcome>,
-    /// True if another vault has taken the lock over since this request, so the request has ended. The vault does not know this
-    /// yet.
+    /// True if another vault had taken the lock over, and the vault did not know this at the time of the request, or does not
+    /// know it yet.
     pub(super) is_overtaken: bool,
     /// True if no response will arrive.
     pub(super) is_silent: bool,
@@ -113,6 +113,7 @@ impl World {
     }
 
     pub(super) fn job(&mut self, kind: Kind, task: Task) {
+        let is_overtaken = self.has_lost_lock(self.workers.turn);
         self.events.push(Event::Asked(kind));
         self.jobs.moments.push((kind, self.now.monotonic.into()));
         self.jobs.last += 1;
@@ -126,7 +127,7 @@ impl World {
             task,
             outcome: None,
             is_silent: false,
-            is_overtaken: false,
+            is_overtaken,
             is_from_cache: false,
             is_after_refresh: self.answers_refresh,
         });

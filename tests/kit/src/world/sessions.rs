@@ -161,6 +161,8 @@ struct Shared {
     logouts: Vec<UnixMillis>,
     /// Families whose end replaced the session in the store.
     ended: Vec<usize>,
+    /// The number of such ends that no longer count, because a tombstone may be lost.
+    forgotten: usize,
     /// Families whose end is marked by a tombstone.
     marked: HashSet<usize>,
 }
@@ -327,7 +329,7 @@ impl Sessions {
     pub fn record(&self, vault: usize) -> Option<Record> {
         let shared = self.shared.get(&self.account(vault))?;
         let mut record = shared.stored.clone()?;
-        record.ends = shared.ended.len();
+        record.ends = shared.forgotten + shared.ended.len();
         Some(record)
     }
 
@@ -767,7 +769,8 @@ impl Sessions {
     ) {
         let shared = self.shared(vault);
         let known = record.map_or(0, |record| record.ends);
-        let ended = shared.ended[..known.min(shared.ended.len())].to_vec();
+        let known = known.saturating_sub(shared.forgotten);
+        let ended = shared.ended[..known].to_vec();
         if !matches!(loaded, Loaded::Found(_) | Loaded::Unavailable) {
             shared.forget_ends();
         }
@@ -895,6 +898,7 @@ impl Sessions {
 
 impl Shared {
     fn forget_ends(&mut self) {
+        self.forgotten += self.ended.len();
         self.ended.clear();
         self.marked.clear();
     }

@@ -130,8 +130,13 @@ impl World {
 
     /// Returns true if the vault holds the lock, as far as it knows.
     pub(super) fn seems_to_hold_lock(&self, vault: usize) -> bool {
+        self.is_lock_held_by(vault) || self.has_lost_lock(vault)
+    }
+
+    /// Returns true if another vault has taken the lock over, and the vault does not know this yet.
+    pub(super) fn has_lost_lock(&self, vault: usize) -> bool {
         self.lock(vault)
-            .is_some_and(|lock| lock.holder == Some(vault) || lock.overtaken.contains_key(&vault))
+            .is_some_and(|lock| lock.overtaken.contains_key(&vault))
     }
 
     pub(super) fn request_lock(&mut self) {
