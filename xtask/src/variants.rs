@@ -212,7 +212,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "refusal_counts_for_its_rule",
         fault: "what one API has refused counts for all APIs",
         noticed_by: "recovery",
-        seed: 1,
+        seed: 32,
         breaks: Instead("0"),
     },
     Variant {
