@@ -614,6 +614,16 @@ test('passed logout of more than 64 KB is not read', time, async () => {
   assert.equal(created, 2)
 })
 
+test('passed logout whose client leaves is refused', time, async () => {
+  const all = tenants({ select: byPath, create: ofPath })
+  const body = new ReadableStream({
+    pull: (controller) => controller.error(new TypeError('the client left')),
+  })
+  const url = `${ORIGIN}/backchannel-logout`
+  const request = new Request(url, { method: 'POST', body, duplex: 'half' })
+  assert.equal((await all.backChannelLogout(request, ['t1'])).status, 413)
+})
+
 test('passed logout that a tenant cannot take fails', time, async () => {
   const create = (name) => (name === 'gone' ? undefined : ofPath(name))
   const all = tenants({ select: byPath, create, log() {} })

@@ -142,7 +142,7 @@ export const tenantsFactory =
       ...methods(pool, (request, env) => options.select(request, env)),
       forget: (name) => pool.forget(name),
       async backChannelLogout(request, names, env, context) {
-        const body = await textOf(request.body, MAX_LOGOUT_BODY, BODY_TIME)
+        const body = await textOf(request.body, MAX_LOGOUT_BODY, BODY_TIME).catch(() => undefined)
         if (body === undefined)
           return textResponse('The body is longer than 64 KB, is not text, or did not arrive in time', 413)
         const pass = ({ handler, base }: Tenant) => {
