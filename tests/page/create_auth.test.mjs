@@ -216,6 +216,55 @@ test('connection that fails is not repeated because the page is hidden or the de
   assert.equal(unused.length, 1)
 })
 
+/** Lets half a minute pass, and all that follows from it. */
+const halfMinute = async () => {
+  now += 30_000
+  mock.timers.tick(30_000)
+  await settled()
+}
+
+test('connection that fails while the device seems to be offline is repeated every 30 s', async (t) => {
+  navigator.onLine = false
+  t.after(() => delete navigator.onLine)
+  const refused = [1, 2].map(() => new FakeWorker({ responds: false }))
+  const { auth, unused } = start(...refused, new FakeWorker({ user: 'alice' }))
+  await settled()
+  refused[0].fail('config_unavailable')
+  await settled()
+  now += 5000
+  // The event causes a second attempt. The timer of the first failure must not count beside that of the second.
+  window.dispatchEvent(new Event('focus'))
+  mock.timers.tick(5001)
+  await settled()
+  refused[1].fail('config_unavailable')
+  await settled()
+  now += 29_000
+  mock.timers.tick(29_000)
+  await settled()
+  assert.equal(unused.length, 1)
+  await halfMinute()
+  assert.deepEqual(shown(auth.state), ['connected', 'alice', null])
+})
+
+for (const why of ['a hidden page', 'a device that is online', 'a failure that lasts']) {
+  test(`connection is not repeated every 30 s: ${why}`, async (t) => {
+    navigator.onLine = why === 'a device that is online'
+    document.visibilityState = why === 'a hidden page' ? 'hidden' : 'visible'
+    t.after(() => {
+      delete navigator.onLine
+      document.visibilityState = 'visible'
+    })
+    const { auth, workers, unused } = start(new FakeWorker({ responds: false }), new FakeWorker())
+    await settled()
+    const code = why === 'a failure that lasts' ? 'config_invalid' : 'wasm_failed'
+    workers[0].fail(code)
+    await settled()
+    await halfMinute()
+    assert.deepEqual(shown(auth.state), ['failed', null, code])
+    assert.equal(unused.length, 1)
+  })
+}
+
 test('close() ends the watch for a change of the world', async () => {
   const added = []
   const { addEventListener } = window

@@ -75,3 +75,41 @@ test('time limit that is over, or whose timers are always late, ends', async () 
     assert.ok(hasEnded, `${milliseconds}`)
   }
 })
+
+/** Has the browser take the device to be online, or offline. */
+function browserSays(t, onLine) {
+  const { navigator } = globalThis
+  const define = (value) => Object.defineProperty(globalThis, 'navigator', { value, configurable: true })
+  define({ onLine })
+  t.after(() => define(navigator))
+}
+
+for (const onLine of [false, true]) {
+  test(`attempts of a device that seems to be ${onLine ? 'online' : 'offline'} are ${onLine ? 'many' : 'three'}`, async (t) => {
+    browserSays(t, onLine)
+    let attempts = 0
+    let outcome
+    const attempt = async () => {
+      attempts++
+      throw new Error('503')
+    }
+    repeat(attempt, now + 10_000).catch((error) => (outcome = error.message))
+    await pass(11_000)
+    assert.equal(outcome, '503')
+    assert.ok(onLine ? attempts > 3 : attempts === 3, `${attempts}`)
+  })
+}
+
+test('device that only seems to be offline gets its file after a 503', async (t) => {
+  browserSays(t, false)
+  const responses = ['503', 'file']
+  const attempt = async () => {
+    const response = responses.shift()
+    if (response === '503') throw new Error(response)
+    return response
+  }
+  let outcome
+  repeat(attempt, now + 10_000).then((value) => (outcome = value))
+  await pass(2000)
+  assert.equal(outcome, 'file')
+})

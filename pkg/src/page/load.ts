@@ -1,5 +1,5 @@
 /** Loads the files that a page needs only later. Every page has this code, because it is needed when a file fails. */
-import { repeat } from '../protocol/repeat.js'
+import { isOffline, repeat } from '../protocol/repeat.js'
 import { fileErrors } from './errors/file-errors.js'
 
 /** Seconds after which no further attempt begins. */
@@ -69,7 +69,7 @@ export const load = <T extends object>(
     files.delete(name)
     fileErrors.add(error)
     // A device that is offline says nothing about the file.
-    if (globalThis.navigator?.onLine === false) return
+    if (isOffline()) return
     failed.add(name)
     setTimeout(() => failed.delete(name), MEMORY)
   })

@@ -12,6 +12,12 @@ export const STALL = 3000
 /** The largest number of stalls that move the deadline: the timers of a page in the background are late again and again. */
 export const STALLS = 3
 
+/** The number of further attempts on a device that its browser takes to be offline. The browser can be wrong. */
+const OFFLINE_ATTEMPTS = 2
+
+/** Returns true if the browser takes the device to be offline. On Windows behind a VPN, this can be wrong. */
+export const isOffline = (): boolean => globalThis.navigator?.onLine === false
+
 /** Members of an error that {@link repeat} looks at. */
 export interface Failure {
   /** True if another attempt would fail, too. */
@@ -22,9 +28,9 @@ export interface Failure {
 
 /**
  * Calls `attempt` until it succeeds. The delays vary at random, so that many clients do not come back at once. Rejects
- * with the error of the last attempt if the next one would begin after `deadline`, by `performance.now()`, or if the device
- * is offline: createAuth() connects again when it is online. Time in which nothing could run moves the deadline, because it
- * also ends the attempt in flight.
+ * with the error of the last attempt if the next one would begin after `deadline`, by `performance.now()`. A device that
+ * seems to be offline gets fewer attempts: createAuth() connects again when it is online. Time in which nothing could run
+ * moves the deadline, because it also ends the attempt in flight.
  *
  * @param attempt Gets the deadline.
  * @param known The error of an attempt that the caller has made. The first call then waits, too.
@@ -51,8 +57,8 @@ export const repeat = async <T>(
         const { isFinal, after } = error as Failure
         const usual = RETRY_DELAYS[Math.min(n, RETRY_DELAYS.length - 1)]!
         const delay = after ? after * 1000 : usual * (0.75 + Math.random() / 2)
-        if (isFinal || globalThis.navigator?.onLine === false || performance.now() + delay > deadline)
-          throw error
+        const hasNone = isFinal || (n >= OFFLINE_ATTEMPTS && isOffline())
+        if (hasNone || performance.now() + delay > deadline) throw error
         await new Promise((resolve) => setTimeout(resolve, delay))
       }
     }

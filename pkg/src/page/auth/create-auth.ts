@@ -26,6 +26,7 @@ import { load } from '../load.js'
 import { unclaimedResponse } from '../login/callback.js'
 import { mediaMethods, relayMedia } from '../media/relay.js'
 import { ownOf } from '../../protocol/own.js'
+import { isOffline } from '../../protocol/repeat.js'
 import { createTarget, failTarget, type LazyClient } from '../streaming/lazy-target.js'
 import { sendLogout } from '../token-handler/send-logout.js'
 
@@ -34,6 +35,9 @@ const PAUSE = 60_000
 
 /** The least milliseconds after a failed connection before an event or a call makes the page connect again. */
 const RETRY_INTERVAL = 5000
+
+/** Milliseconds after which a visible page connects again although its browser takes the device to be offline. */
+const OFFLINE_INTERVAL = 30_000
 
 /**
  * Matches the codes of failures that last, because the configuration or the app's code causes them, and not a server or a
@@ -103,6 +107,7 @@ export const createAuth = <Claims = DefaultClaims>(source: AuthSource, given?: A
   let nextRenewal = 0
   /** The time from which a failed connection is tried again when the world changes, or at a call. */
   let retryAt = Infinity
+  let offlineTimer: ReturnType<typeof setTimeout> | undefined
   /** The message of the last failed connection. An attempt that fails in the same way is not printed. */
   let lastFailure: string | undefined
   let watching: (() => void)[] | undefined
@@ -134,6 +139,10 @@ export const createAuth = <Claims = DefaultClaims>(source: AuthSource, given?: A
     if (isClosed || IS_FINAL.test(error.code)) return
     retryAt = performance.now() + RETRY_INTERVAL
     if (hasWoken) later()
+    if (!isOffline()) return
+    // If the browser is wrong, no event says that the network works.
+    clearTimeout(offlineTimer)
+    offlineTimer = setTimeout(() => document.visibilityState === 'visible' && retry(), OFFLINE_INTERVAL)
   }
   /** Called when the world changes. The device comes online once, so an event that comes too early counts later. */
   const later = () => {
