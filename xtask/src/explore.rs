@@ -146,7 +146,10 @@ fn notices(copy: &Path, search: &Path, control: &str, noticer: Noticer) -> Resul
             .env(VARIABLE, control)
             .run_quietly(),
         Noticer::Test(package, test) => {
-            let target = package.trim_start_matches("strongroom-");
+            let target = match package {
+                "strongroom-edge" => "handler",
+                vault => vault.trim_start_matches("strongroom-"),
+            };
             let tests = program(&executable(broken(copy, built(package, target)))?);
             let ran = tests.args([test]).env(VARIABLE, control).run_quietly();
             match ran {
