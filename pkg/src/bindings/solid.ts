@@ -10,6 +10,7 @@ import {
   createEffect,
   createMemo,
   createSignal,
+  mergeProps,
   onCleanup,
   onMount,
   Show,
@@ -89,8 +90,12 @@ interface ShowProps {
   children: JSX.Element
 }
 
+const NO_PROPS = { children: undefined, fallback: undefined, pending: undefined, login: undefined }
+
 /** Shows its children if there is a session. Otherwise the component signs the user in by `requireSession()`. */
-export const RequireSession = (props: RequireSessionProps): JSX.Element => {
+export const RequireSession = (given: RequireSessionProps): JSX.Element => {
+  // Keeps the getters of the own properties, and reads no others.
+  const props = mergeProps(NO_PROPS, given)
   const auth = useAuth()
   const session = createMemo(() => auth.state.session)
   const status = createMemo(() => auth.state.status)

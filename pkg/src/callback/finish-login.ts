@@ -35,6 +35,7 @@ import type { Warning } from '../protocol/frame-messages.js'
 import { isLoopback } from '../protocol/loopback.js'
 import { repeat } from '../protocol/repeat.js'
 import { warnAboutPage } from './page-warnings.js'
+import { hasMethod, ownOf } from '../protocol/own.js'
 
 // api.ts also declares the worker options that TypeScript's library does not have.
 export type { StrongroomErrorLike } from '../page/api.js'
@@ -63,7 +64,8 @@ const CLOSE_DELAY = 1000
  *
  * Resolves when the browser was sent to the app, or the app's entry has been loaded. Never rejects, unless `app` does.
  */
-export const finishLogin = async (options: FinishLoginOptions): Promise<void> => {
+export const finishLogin = async (given: FinishLoginOptions): Promise<void> => {
+  const options = ownOf(given)
   // The headers of this page forbid frames. Without them, a frame of the app's pages gets nothing here.
   if (parent !== window) return
   const { pathname, href } = location
@@ -83,7 +85,7 @@ export const finishLogin = async (options: FinishLoginOptions): Promise<void> =>
   const printed: Promise<void>[] = []
   const warn = (warning: Warning) => printed.push(print(warning))
   const { outcome, worker, address, outlivesPage } = await pass(
-    { ...options, account: accountOf(url) },
+    ownOf({ ...options, account: accountOf(url) }),
     ({ worker, failure }) => passResponse(worker, href, warn, failure, goBack),
   )
   await Promise.all(printed)
@@ -119,7 +121,7 @@ export const finishLogin = async (options: FinishLoginOptions): Promise<void> =>
     return location.replace(target)
   }
   showUrl(target)
-  if (worker && !('port' in worker)) handOver(worker, address!, accountOf(url))
+  if (worker && hasMethod(worker, 'terminate')) handOver(worker, address!, accountOf(url))
   await options.app()
 }
 

@@ -147,7 +147,8 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
     /** Each attempt uses a new port. The frame uses the first port that it receives. */
     const sendHandshake = () => {
       const { port1, port2 } = new MessageChannel()
-      const receive = ({ data }: MessageEvent<FrameResponse>) => {
+      const receive = ({ data: message }: MessageEvent<FrameResponse>) => {
+        const data = ownOf(message)
         if (data.t !== 'refused' && data.t !== 'here') return
         accepted = port1
         on(data)
@@ -194,7 +195,8 @@ class Frame extends EventTarget implements FrameTransport {
     this.element = element
     this.#port = port
     this.#refuse = refuse
-    port.onmessage = ({ data }: MessageEvent<FrameResponse>) => {
+    port.onmessage = ({ data: message }: MessageEvent<FrameResponse>) => {
+      const data = ownOf(message)
       if ('id' in data) this.#pending.get(data.id)?.(data)
       else if (data.t === 'worker_failed')
         this.dispatchEvent(new CustomEvent('error', { detail: data.message }))

@@ -38,6 +38,7 @@ import { loadExplanation } from '../page/load.js'
 import { refusals, watchRefusals } from '../page/connection/refused-worker.js'
 import { type AnyWorker, passPort, passResponse } from '../page/login/pass-response.js'
 import { FRAMED_HANDSHAKE } from '../protocol/messages.js'
+import { ownOf } from '../protocol/own.js'
 
 // api.ts also declares the worker options that TypeScript's library does not have.
 export type { StrongroomErrorLike } from '../page/api.js'
@@ -115,7 +116,8 @@ let isStarted = false
  * @throws `StrongroomError` `config_invalid` if an app is not an origin or is the vault's own origin, or if this
  *   function was called before.
  */
-export const vaultFrame = ({ apps, worker }: VaultFrameOptions): void => {
+export const vaultFrame = (options: VaultFrameOptions): void => {
+  const { apps, worker } = ownOf(options)
   if (isStarted) throw invalid('vaultFrame() was called twice in one page')
   isStarted = true
   if (!Array.isArray(apps) || !apps.length) throw invalid('`apps` must be an array of origins, and not empty')
@@ -228,7 +230,8 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
     },
     forget: ({ id }) => end(id),
   }
-  port.onmessage = ({ data, ports: [given] }) => {
+  port.onmessage = ({ data: message, ports: [given] }) => {
+    const data = ownOf(message)
     if (!isValidRequest(data)) return
     const id = data.id as number
     if (open.size >= MAX_OPEN && !open.has(id)) {
@@ -248,9 +251,8 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
 }
 
 /** Returns true if the message has the declared types. */
-const isValidRequest = (data: unknown): data is Record<string, unknown> & { t: string } => {
-  if (typeof data !== 'object' || !data) return false
-  const { t, id, name = '', state } = data as Record<string, unknown>
+const isValidRequest = (data: Record<string, unknown>): data is Record<string, unknown> & { t: string } => {
+  const { t, id, name = '', state } = data
   const isKnown = /^(connect|lock|unlock|callback|await|look|forget)$/.test(String(t))
   const hasId = t === 'connect' || Number.isSafeInteger(id)
   const needsState = t === 'callback' || t === 'await'
@@ -293,7 +295,8 @@ const withoutDescription = (part: string): string =>
  *
  * @throws `StrongroomError` `config_invalid` if `app` is not a URL of another origin.
  */
-export const vaultCallback = ({ app }: VaultCallbackOptions): void => {
+export const vaultCallback = (options: VaultCallbackOptions): void => {
+  const { app } = ownOf(options)
   const url = parsed(app)
   if (!url || !isTrustworthy(url) || url.origin === location.origin) {
     throw invalid('`app` must be the URL of a page of the app, on another origin')

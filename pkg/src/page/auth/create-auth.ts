@@ -177,7 +177,7 @@ export const createAuth = <Claims = DefaultClaims>(source: AuthSource, given?: A
     const send = (headers: HeadersInit) =>
       fetch(`${path}/logout`, { method: 'POST', headers, keepalive: true })
     const response = await sendLogout(path, send, since(), true)
-    const { revoked, other } = await response.json()
+    const { revoked, other } = ownOf(await response.json())
     // Anything else than the handler's response may be a page of the server, or of a service worker. If the
     // browser has another session than the known one, the note stays for the next page.
     if (revoked === undefined || other) return

@@ -20,12 +20,13 @@ import {
   type PageMessage,
   type VaultMessage,
 } from '../../protocol/messages.js'
-import { ownOf } from '../../protocol/own.js'
+import { ownOf, portOf } from '../../protocol/own.js'
 import { startLimit } from '../time-limit.js'
 import { createError } from '../errors/error-text.js'
 import { refusals } from './refused-worker.js'
 import { connections } from './release.js'
 import { type Effect, type Event as ConnectionEvent, type State, transition } from './state.js'
+import { locksOf } from './locks.js'
 
 /** The maximum number of thefts of its lock, within {@link THEFT_PERIOD}, after which a page connects again. */
 const MAX_THEFTS = 3
@@ -172,9 +173,9 @@ export const open = (
     let stopPagehide: () => void
     /** The times at which script of the origin has stolen the page's lock, the latest one first. */
     const thefts: number[] = []
-    const target = (worker as Partial<SharedWorker> | undefined)?.port ?? (worker as Worker)
+    const target = portOf(Object(worker)) ?? (worker as Worker)
     if (!target?.postMessage) return void createError('unsupported', `${worker}${NO_WORKER}`).then(reject)
-    const { locks = navigator.locks } = worker as Partial<FrameTransport>
+    const locks = locksOf(worker)
 
     const post = (message: PageMessage, payload?: Payload) => {
       // Transfer every payload except a blob, which is passed by reference.
@@ -184,7 +185,7 @@ export const open = (
       const text = JSON.stringify(message, (_, value) => /^(function|bigint)$/.test(typeof value) || value)
       port.postMessage([text, payload], transfer)
     }
-    const connection: Connection = {
+    const connection = ownOf<Connection>({
       at: worker,
       state: { is: 'connecting' },
       more: (id) => port.postMessage(id),
@@ -218,7 +219,7 @@ export const open = (
           client[effect]?.(connection)
         }
       },
-    }
+    })
 
     const forget = (id: number) => {
       const existed = pending.delete(id)

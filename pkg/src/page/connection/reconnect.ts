@@ -3,13 +3,15 @@
  * file, because most pages never need it. state.ts has the states of the connection that gets a successor.
  */
 import type { Session } from '../../generated/session.js'
-import type { Announcement, Client, Connection, FrameTransport, open as Open } from './connection.js'
+import type { Announcement, Client, Connection, open as Open } from './connection.js'
 import type { StrongroomError } from '../errors/error.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
 import { isLoopback } from '../../protocol/loopback.js'
 import type { release as Release } from './release.js'
 import { repeat } from '../../protocol/repeat.js'
 import { timeoutSignal } from '../../protocol/signals.js'
+import { hasMethod } from '../../protocol/own.js'
+import { locksOf } from './locks.js'
 
 type AnyWorker = Connection['at']
 type Make = () => AnyWorker | Promise<AnyWorker>
@@ -20,7 +22,7 @@ const TIME_LIMIT = 3
 /** Waits for the end of a connection's worker, because a shared worker that is about to end does not respond to new pages. */
 const ended = async ({ at, lock }: Connection): Promise<void> => {
   const signal = timeoutSignal(TIME_LIMIT * 1000)
-  const { locks = navigator.locks } = at as Partial<FrameTransport>
+  const locks = locksOf(at)
   // The worker holds this lock as long as it runs.
   if (lock) await locks.request(lock, { signal }, () => {}).catch(() => {})
 }
@@ -127,7 +129,7 @@ const replace = async (
   release: typeof Release,
 ): Promise<Connection> => {
   const { at } = old
-  if ('terminate' in at) release(at)
+  if (hasMethod(at, 'terminate')) release(at)
   await ended(old)
   const next = await make()
   release(at)

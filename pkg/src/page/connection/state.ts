@@ -25,6 +25,7 @@
  * This file performs no I/O: connection.ts and connect.ts carry out the effects.
  */
 import type { StrongroomError } from '../errors/error.js'
+import { ownOf } from '../../protocol/own.js'
 
 /** Creates the error with which requests fail after the end of a connection. */
 export type Why = () => Promise<StrongroomError>
@@ -153,7 +154,7 @@ const TRANSITIONS: Record<Name, Partial<Record<Event, Row>>> = {
  * @param why The event's error. Default: the error of the state before.
  */
 export const transition = (state: State, event: Event, why = state.why): [State, Effect[]] => {
-  const [is, ...effects] = TRANSITIONS[state.is][event] ?? []
+  const [is, ...effects] = ownOf(TRANSITIONS[state.is])[event] ?? []
   if (is) return [{ is, why } as State, effects]
   return [state, event === 'arrived' ? ['discard'] : []]
 }

@@ -4,6 +4,7 @@
  */
 import { ownPath } from '../address.js'
 import type { Strongroom } from '../api.js'
+import { ownOf } from '../../protocol/own.js'
 
 /** The record of an attempt. */
 export interface Attempt {
@@ -57,7 +58,8 @@ export const beginAttempt = (app: number): boolean => {
 /** Returns the last attempt, if its record can be read. */
 export const lastAttempt = (app: number): Attempt | null => {
   try {
-    return JSON.parse(sessionStorage.getItem(keyOf(app))!)
+    const attempt: Attempt | null = JSON.parse(sessionStorage.getItem(keyOf(app))!)
+    return attempt && ownOf(attempt)
   } catch {
     return null
   }

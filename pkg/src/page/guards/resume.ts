@@ -17,6 +17,7 @@ import type { Connection } from '../connection/connection.js'
 import { whenShown } from '../prerendering.js'
 import type { LazyClient } from '../streaming/lazy-target.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
+import { hasMethod, ownOf, portOf } from '../../protocol/own.js'
 
 /** The results of `handleCallback()` by URL. */
 type Handled = Map<string, Promise<CallbackResult | null>>
@@ -65,7 +66,7 @@ export const resume = async (
   auth.recordEnd()
   recordLogins(app, auth)
   const { at } = connection
-  const isFramed = 'pendingState' in at
+  const isFramed = hasMethod(at, 'pendingState')
   if (isFramed && how === 'iframe') {
     return refuse(
       'unsupported',
@@ -147,7 +148,7 @@ const isForAnotherPage = (url: URL, app: number) => isResponse(url, app) && stat
 /** Returns the `state` of the login that the callback page has just finished, or `null`. */
 const finishedState = (app: number): string | null => {
   try {
-    return (JSON.parse(readNote(app)!) as LoginNote | null)?.state ?? null
+    return ownOf(JSON.parse(readNote(app)!) as LoginNote | null).state ?? null
   } catch {
     // There is no sessionStorage, or the note is that of a page that has left.
     return null
@@ -245,7 +246,7 @@ const loginInFrame = (connection: Connection): Promise<void> =>
     }
     const go = async (url: URL) => {
       provider = url
-      if (!('port' in connection.at)) {
+      if (!portOf(connection.at)) {
         const failed = (error: unknown) => {
           warn(error)
           giveUp()

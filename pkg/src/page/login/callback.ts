@@ -8,6 +8,7 @@ import type { StrongroomError } from '../errors/error.js'
 import { createError, refuse } from '../errors/error-text.js'
 import { load } from '../load.js'
 import { AWAY, takeNote, writeNote, type LoginNote } from './note.js'
+import { hasMethod, ownOf } from '../../protocol/own.js'
 
 type Result = Promise<CallbackResult | null>
 
@@ -20,13 +21,13 @@ interface Callbacks {
    */
   handled: Map<string, Result>
   /** The promise of the callback that is in flight, if any. */
-  inFlight?: Result
+  inFlight: Result | undefined
 }
 
-const callbacks: Record<number, Callbacks> = {}
+const callbacks = ownOf<Record<number, Callbacks>>({})
 
 /** Returns the callbacks of the client with this hash. */
-export const callbacksOf = (app: number): Callbacks => (callbacks[app] ??= { handled: new Map() })
+export const callbacksOf = (app: number): Callbacks => (callbacks[app] ??= { handled: new Map(), inFlight: undefined })
 
 /** Resolves with the result of this client's callback, when no callback of the page is in flight. */
 export const afterCallbacks = async (
@@ -101,7 +102,7 @@ export const handleCallback = (
   const before = own.handled.get(url.href)
   if (before) return before
   const { at } = connection
-  if ('callback' in at) return track(own, at.callback(connection, url))
+  if (hasMethod(at, 'callback')) return track(own, at.callback(connection, url))
   const isOwn = isResponse(url, app)
   // The response to a login of another client, which may have the same redirect URI.
   if (!isOwn && isResponse(url)) {
@@ -148,7 +149,7 @@ export const handleCallback = (
 const targetOf = (note: string | null): string | null => {
   if (note?.startsWith(AWAY)) return note.slice(AWAY.length)
   try {
-    return (JSON.parse(note!) as LoginNote).returnTo
+    return ownOf(JSON.parse(note!) as LoginNote).returnTo
   } catch {
     return null
   }

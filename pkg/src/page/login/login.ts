@@ -14,6 +14,7 @@ import { AWAY, takeNote, writeNote, type LoginNote } from './note.js'
 import { follow } from './popup-login.js'
 import { NO_TIME_LIMIT } from '../../protocol/message-keys.js'
 import { isTimeLimit } from '../time-limit.js'
+import { ownOf } from '../../protocol/own.js'
 
 export { isForeignFrame } from './foreign-frame.js'
 export { follow, settle } from './popup-login.js'
@@ -165,12 +166,12 @@ export const login = async (
  * interrupted by a reload.
  */
 export const finished = async (note: string, refuse: typeof Refuse): Promise<CallbackResult | null> => {
-  const { code, message, at, ...rest }: LoginNote = JSON.parse(note)
+  const { code, message, at, returnTo: given }: LoginNote = ownOf(JSON.parse(note))
   if (at && at !== location.href) return null
   // Any script of the origin can write the note.
   let returnTo = '/'
   try {
-    returnTo = ownPath(rest.returnTo)
+    returnTo = ownPath(given)
   } catch {}
   if (!code) return { returnTo }
   return refuse(code, message).catch((error) => {

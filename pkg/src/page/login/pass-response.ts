@@ -1,7 +1,7 @@
 /** Passes an authorization response to the vault, for pages that do nothing else: the callback page and the vault's frame. */
 import { PROTOCOL } from '../../../glue/constants.js'
 import type { Warning } from '../../protocol/frame-messages.js'
-import { ownOf } from '../../protocol/own.js'
+import { ownOf, portOf } from '../../protocol/own.js'
 import { BYE, HANDSHAKE, type PageMessage, type VaultMessage } from '../../protocol/messages.js'
 
 export type AnyWorker = SharedWorker | Worker
@@ -19,7 +19,7 @@ export type LoginOutcome = (
 export const HANDSHAKE_TIMEOUT = 10
 
 export const passPort = (worker: AnyWorker, port: MessagePort, handshake: string = HANDSHAKE): void => {
-  const target = 'port' in worker ? worker.port : worker
+  const target = portOf(worker) ?? (worker as Worker)
   target.postMessage(handshake, [port])
 }
 

@@ -13,6 +13,7 @@ import type { Connection } from '../connection/connection.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
 import { announce, openChannel } from './popup-announcement.js'
 import { watchPopup } from './await-login.js'
+import { hasMethod, portOf } from '../../protocol/own.js'
 
 /** A response that the page waits for. */
 interface AwaitedResponse {
@@ -40,9 +41,9 @@ export const follow = (
   const fail = (error: unknown) => giveUp(Promise.reject(error))
   const { at } = connection
   const awaited =
-    'awaitResponse' in at
+    hasMethod(at, 'awaitResponse')
       ? at.awaitResponse(stateOf(request)!, fail)
-      : 'port' in at || refuse
+      : portOf(at) || refuse
         ? (watched || refuse) &&
           listenForPopup(request, ({ code, message }) => refuse && giveUp(refuse(code, message)))
         : awaitResponse(connection, request, fail)
@@ -100,7 +101,7 @@ const awaitResponse = (
  * Runs in the popup: finishes the login, and closes the popup. Resolves with `null` if the page stays open.
  */
 export const settle = async (connection: Connection, response: URL): Promise<null> => {
-  if ('port' in connection.at) announce(stateOf(response)!)
+  if (portOf(connection.at)) announce(stateOf(response)!)
   else if (await passToOpener(response)) return closePopup()
   await connection.query({ t: 'callback', url: response.href }).catch((error) => {
     // The popup closes without showing the error, because the opener gets the same error.

@@ -5,6 +5,7 @@ import type { DownloadOptions } from '../api.js'
 import { isLoopback } from '../../protocol/loopback.js'
 import { listen } from '../listen.js'
 import type { LazyClient } from '../streaming/lazy-target.js'
+import { ownOf } from '../../protocol/own.js'
 
 /** Milliseconds for which `media()` waits for the service worker. */
 const TIME_LIMIT = 10_000
@@ -81,9 +82,10 @@ const late = () => new Promise<false>((resolve) => setTimeout(resolve, TIME_LIMI
 /** See `Strongroom.download` in api.ts. */
 export const download = async (
   path: string | URL,
-  { name }: DownloadOptions = {},
+  options: DownloadOptions | undefined,
   refuse: (code: string, message?: string) => Promise<never>,
 ): Promise<void> => {
+  const { name } = ownOf(options)
   const { origin, pathname, search } = new URL(path, location.href)
   if (origin !== location.origin || !(await media())) return refuse('unsupported', NOT_CONTROLLED)
   const last = pathname.split('/').pop()!
@@ -92,7 +94,7 @@ export const download = async (
     name: name ?? decoded(last),
   })
   const replies = (): Promise<TicketReply> =>
-    new Promise((resolve) => (port.onmessage = ({ data }) => resolve(data)))
+    new Promise((resolve) => (port.onmessage = ({ data }) => resolve(ownOf(data))))
   // A service worker with another path does not reply.
   const ticket = await Promise.race([replies(), late()])
   if (!ticket) return refuse('unsupported', NOT_CONTROLLED)

@@ -4,6 +4,7 @@ import type { SentInit } from '../fetch/fetch.js'
 import { eventStream } from './event-stream.js'
 import { errorEvent, defineAttributes } from './define-attributes.js'
 import type { LazyTarget } from './lazy-target.js'
+import { ownOf } from '../../protocol/own.js'
 
 const CONNECTING = 0
 const OPEN = 1
@@ -44,9 +45,10 @@ const asHeader = (id: string): string =>
 export const eventSource = (
   target: LazyTarget,
   send: (url: string, init: SentInit) => Promise<Response>,
-  { withCredentials = false }: EventSourceInit = {},
+  init: EventSourceInit | undefined,
   auth: Strongroom,
 ): void => {
+  const { withCredentials = false } = ownOf(init)
   const { url } = target
   let user: string | undefined
   let connection = new AbortController()

@@ -5,6 +5,7 @@
 import { errorEvent, defineAttributes } from './define-attributes.js'
 import type { Connection } from '../connection/connection.js'
 import type { LazyTarget } from './lazy-target.js'
+import { ownOf } from '../../protocol/own.js'
 
 const CONNECTING = 0
 const OPEN = 1
@@ -69,7 +70,7 @@ export const webSocket = (
 
   const receive = ({ data }: MessageEvent) => {
     if (typeof data === 'string') {
-      ;({ protocol } = JSON.parse(data))
+      ;({ protocol } = ownOf(JSON.parse(data)))
       readyState = OPEN
       target.dispatchEvent(new Event('open'))
     } else if (typeof data === 'number') {

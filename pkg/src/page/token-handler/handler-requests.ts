@@ -2,6 +2,7 @@
 import { HANDLER_HEADER } from '../../../glue/constants.js'
 import type { Demand, EndReason } from '../api.js'
 import { anySignal, timeoutSignal } from '../../protocol/signals.js'
+import { ownOf } from '../../protocol/own.js'
 
 /** An error of the handler itself, not of an upstream: src/edge/response.rs. */
 export interface HandlerError {
@@ -61,6 +62,7 @@ export const retryAfter = ({ headers }: Response): number | undefined => {
 export const errorIn = async (response: Response): Promise<HandlerError | undefined> => {
   const code = response.headers.get(HANDLER_HEADER)
   if (!code) return
-  const body = (await response.json().catch(() => null)) as { error?: Partial<HandlerError> } | null
-  return { code, message: `the token handler responded with status ${response.status}`, ...body?.error }
+  const body = ownOf((await response.json().catch(() => null)) as { error?: Partial<HandlerError> } | null)
+  const message = `the token handler responded with status ${response.status}`
+  return ownOf<HandlerError>({ code, message, ...body.error })
 }

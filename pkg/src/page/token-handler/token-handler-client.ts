@@ -131,8 +131,8 @@ export const connect = async (
       )
       const error = await errorIn(response)
       if (error) return rejectWith(refuse, error.code, error.message)
-      const body = (await response.json().catch(() => null)) as LogoutResponse | null
-      if (!response.ok || !body?.url) {
+      const body = ownOf((await response.json().catch(() => null)) as LogoutResponse | null)
+      if (!response.ok || !body.url) {
         return refuse('handler_unreachable', `${path} sent no usable response (status ${response.status})`)
       }
       const { url, revoked, other } = body
@@ -226,7 +226,7 @@ const checkAddress = async (base: string, refuse: typeof Refuse): Promise<void> 
 /** Loads the handler's configuration for pages. Rejects with an error for {@link repeat}. */
 const loadConfig = async (requests: HandlerRequests): Promise<HandlerConfig> => {
   const response = await requests.send('config', BACKGROUND).catch(() => null)
-  const config = response?.ok && ((await response.json().catch(() => null)) as HandlerConfig | null)
+  const config = response?.ok && ownOf((await response.json().catch(() => null)) as HandlerConfig | null)
   if (config && Array.isArray(config.routes)) {
     const { base } = config
     if (base === requests.base) return config
