@@ -51,7 +51,9 @@ export const START: SessionState = {
   reason: null,
   elsewhere: false,
   shown: null,
+  user: undefined,
   isExpiring: false,
+  neededIn: undefined,
 }
 
 /** Returns the state after an event, and the effects. Ignores messages of a newer vault that this page does not know. */

@@ -187,7 +187,7 @@ export const open = (
     }
     const connection = ownOf<Connection>({
       at: worker,
-      state: { is: 'connecting' },
+      state: { is: 'connecting', why: undefined },
       more: (id) => port.postMessage(id),
       send(request, message, payload) {
         const { why } = connection.state

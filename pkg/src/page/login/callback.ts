@@ -27,7 +27,8 @@ interface Callbacks {
 const callbacks = ownOf<Record<number, Callbacks>>({})
 
 /** Returns the callbacks of the client with this hash. */
-export const callbacksOf = (app: number): Callbacks => (callbacks[app] ??= { handled: new Map(), inFlight: undefined })
+export const callbacksOf = (app: number): Callbacks =>
+  (callbacks[app] ??= { handled: new Map(), inFlight: undefined })
 
 /** Resolves with the result of this client's callback, when no callback of the page is in flight. */
 export const afterCallbacks = async (

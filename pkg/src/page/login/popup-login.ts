@@ -40,13 +40,12 @@ export const follow = (
 ): (() => void) => {
   const fail = (error: unknown) => giveUp(Promise.reject(error))
   const { at } = connection
-  const awaited =
-    hasMethod(at, 'awaitResponse')
-      ? at.awaitResponse(stateOf(request)!, fail)
-      : portOf(at) || refuse
-        ? (watched || refuse) &&
-          listenForPopup(request, ({ code, message }) => refuse && giveUp(refuse(code, message)))
-        : awaitResponse(connection, request, fail)
+  const awaited = hasMethod(at, 'awaitResponse')
+    ? at.awaitResponse(stateOf(request)!, fail)
+    : portOf(at) || refuse
+      ? (watched || refuse) &&
+        listenForPopup(request, ({ code, message }) => refuse && giveUp(refuse(code, message)))
+      : awaitResponse(connection, request, fail)
   const stop =
     watched &&
     watchPopup(

@@ -111,7 +111,9 @@ export const handlerSession = (
       const response = await requests.send('session', mark)
       const error = await errorIn(response)
       if (!response.ok || error) return { ...(error ?? unreachable), after: retryAfter(response) }
-      const { session, reason } = ownOf((await response.json()) as { session: Session | null; reason?: EndReason })
+      const { session, reason } = ownOf(
+        (await response.json()) as { session: Session | null; reason?: EndReason },
+      )
       // Only the handler says that there is no session. A proxy's page may be JSON, too.
       if (session !== null && typeof session.startedAt !== 'number') return unreachable
       const difference = Date.parse(response.headers.get('date') ?? '') - Date.now()
@@ -191,7 +193,8 @@ export const handlerSession = (
   const openChannel = () => {
     channel = new BroadcastChannel(`strongroom ${requests.base}`)
     // A login popup ends on a page that closes the popup and sends 0 (src/edge/endpoints/client_config.rs).
-    channel.onmessage = ({ data }: MessageEvent<TabMessage | 0>) => on({ t: 'tab', message: data && ownOf(data) })
+    channel.onmessage = ({ data }: MessageEvent<TabMessage | 0>) =>
+      on({ t: 'tab', message: data && ownOf(data) })
   }
   const closeChannel = () => {
     channel?.close()
