@@ -118,7 +118,7 @@ test('other parameters are ignored', time, async () => {
   const others = ['?code=abc', '?error=x', '?code=abc&state=abc', '?error=x&state=abc&iss=i', '?iss=i']
   for (const query of ['', '?state=1', '?a=%20b&c', ...others]) {
     const page = await app.open(`/callback${query}`)
-    assert.deepEqual(await booted(page), { value: null })
+    assert.deepEqual(await booted(page), { value: null }, query)
     assert.equal(new URL(page.url()).search, query)
   }
 })

@@ -150,7 +150,7 @@ export const handleCallback = (
 const targetOf = (note: string | null): string | null => {
   if (note?.startsWith(AWAY)) return note.slice(AWAY.length)
   try {
-    return ownOf(JSON.parse(note!) as LoginNote).returnTo
+    return ownOf(JSON.parse(note!) as LoginNote | null).returnTo ?? null
   } catch {
     return null
   }
