@@ -10,7 +10,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { securityHeaders } from '../../pkg/dist/headers.js'
-import { authConfig, readGuide } from '../recipes/guide.mjs'
+import { authConfig } from '../recipes/auth_config.mjs'
+import { readGuide } from '../recipes/guide.mjs'
 import { headersFor, parseHeaders } from '../../www/docs/serve.mjs'
 
 const dist = fileURLToPath(new URL('../../pkg/dist/', import.meta.url))

@@ -41,10 +41,6 @@ export async function readGuide(path) {
   }
 }
 
-/** Resolves with the file of the configuration that the worker's file and tests share, which docs/headers.md shows. */
-export const authConfig = async () =>
-  (await readGuide('docs/headers.md')).block('export const config: VaultConfig')
-
 const codesOf = (text) => [...text.matchAll(/`([^`\n]+)`/g)].map(([, code]) => code)
 
 function only(found, name) {

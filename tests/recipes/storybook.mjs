@@ -4,7 +4,8 @@ import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { launchBrowser } from '../support/browser.mjs'
 import { TYPES } from '../support/site.mjs'
-import { authConfig, readGuide } from './guide.mjs'
+import { authConfig } from './auth_config.mjs'
+import { readGuide } from './guide.mjs'
 import { checkTypes, createProject, runScript, versionOf, write } from './project.mjs'
 
 const guide = await readGuide('docs/testing-your-app.md')

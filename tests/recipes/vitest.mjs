@@ -1,5 +1,6 @@
 /** Vitest, in each environment, and the handlers of MSW in a unit test. */
-import { authConfig, readGuide } from './guide.mjs'
+import { authConfig } from './auth_config.mjs'
+import { readGuide } from './guide.mjs'
 import { checkTypes, createProject, runScript, versionOf, write } from './project.mjs'
 
 const guide = await readGuide('docs/testing-your-app.md')

@@ -1,7 +1,7 @@
 //! Facts that Rust and TypeScript share. Rust defines them, and `cargo xtask build` writes TypeScript: constants to
 //! `pkg/glue`, and types to `pkg/src/generated`, from where they get into the package's types.
 
-mod constants;
+pub(crate) mod constants;
 mod enums;
 mod events;
 mod members;

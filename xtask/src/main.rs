@@ -11,6 +11,7 @@
 
 mod at_once;
 mod browser;
+mod changed;
 mod closures;
 mod controls;
 mod docs;
@@ -51,6 +52,14 @@ struct Arguments {
     command: Command,
 }
 
+/// A part of the tests that is not named by kinds.
+#[derive(Subcommand)]
+enum Only {
+    /// Run what a change concerns: kinds by the folders that changed, and test files that read what changed. Print what is
+    /// left out. If in doubt, run it.
+    Changed(changed::Options),
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Build the wasm core, the npm package (pkg/dist) and the demo site.
@@ -72,7 +81,10 @@ enum Command {
         browser: bool,
     },
     /// Run all tests, or some kinds of tests.
+    #[command(args_conflicts_with_subcommands = true)]
     Test {
+        #[command(subcommand)]
+        only: Option<Only>,
         /// Kinds of tests. Default: all kinds but `quick`, in this order.
         #[arg(value_enum)]
         kinds: Vec<test::Kind>,
@@ -280,6 +292,10 @@ fn run(command: &Command) -> Result<()> {
             demo_build(process::node(&["www/serve.mjs"]), options)?.replace()
         }
         Command::Test { times: true, .. } => times::print(),
+        Command::Test {
+            only: Some(Only::Changed(options)),
+            ..
+        } => changed::run(options),
         Command::Test {
             kinds,
             engines,

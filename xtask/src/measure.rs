@@ -4,7 +4,7 @@ mod code;
 mod english;
 pub(crate) mod floors;
 pub(crate) mod lint;
-mod scan;
+pub(crate) mod scan;
 
 use crate::paths::{at, files_below, root};
 use crate::process;

@@ -101,6 +101,12 @@ impl Suite {
         Ok(Self { files }.longest_first())
     }
 
+    /// Returns a suite of these files.
+    pub(crate) fn files(files: &[String]) -> Self {
+        let files = files.to_vec();
+        Self { files }.longest_first()
+    }
+
     /// Adds the files of another suite.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.files.extend(other.files);

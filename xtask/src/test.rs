@@ -10,10 +10,11 @@ use crate::suite::{AtOnce, Part, Suite};
 use crate::{docs, explore, install, package, simulation, supply, testing, times, wasm, workflows};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 /// One kind of tests.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Kind {
     /// The fast checks for daily work: formats, clippy, `native`, `page`, and the demo in Chromium. The other kinds repeat
     /// these checks, so a run without a kind leaves `quick` out.
@@ -49,13 +50,95 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Returns the kinds that together are the whole test command.
-    fn all() -> &'static [Self] {
+    pub(crate) fn all() -> &'static [Self] {
         match Self::value_variants() {
             [Self::Quick, all @ ..] => all,
             all => all,
         }
     }
+
+    /// Returns the folder with the kind's files, if it has one.
+    pub(crate) fn folder(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Page => "tests/page",
+            Self::Size => "tests/size",
+            Self::Site => "tests/site",
+            Self::Supply => "tests/supply",
+            Self::Packaging => "tests/packaging",
+            Self::Browser => "tests/browser",
+            Self::Edge => "tests/edge",
+            Self::Engines => "tests/engines",
+            Self::Quick | Self::Lint | Self::Native | Self::Simulation | Self::Demo => return None,
+        })
+    }
 }
+
+/// Returns the kind that runs a test file. The kind `browser` runs the suite of the engines in Chromium.
+pub(crate) fn kind_of(file: &str) -> Option<Kind> {
+    let (folder, name) = file.rsplit_once('/')?;
+    let is_of = |kind: &&Kind| kind.folder() == Some(folder);
+    let kind = Kind::all().iter().find(is_of)?;
+    match name {
+        "chromium.test.mjs" if *kind == Kind::Engines => Some(Kind::Browser),
+        name => name.ends_with(".test.mjs").then_some(*kind),
+    }
+}
+
+/// What a change concerns, besides the test files that need what has changed, and besides formats.
+pub(crate) enum Concern {
+    /// These kinds, as a whole.
+    Kinds(&'static [Kind]),
+    /// The links of the documentation site.
+    Documents,
+    /// All tests.
+    Everything,
+}
+
+/// What a change concerns, by the beginning of its path. The first row that fits counts. A file that is in no row, and that
+/// no test file needs, concerns everything. Each file of Rust also concerns `lint` and `native`.
+pub(crate) const CONCERNS: [(&str, Concern); 36] = {
+    use Concern::{Documents, Everything, Kinds};
+    use Kind::{Demo, Lint, Page, Simulation, Site, Size};
+    const OWN_COMMAND: Concern = Kinds(&[]);
+    [
+        ("src/edge/", Kinds(&[Simulation, Size, Demo])),
+        ("src/rules/", Kinds(&[Simulation, Size, Demo])),
+        ("src/vault/", Kinds(&[Simulation, Size, Demo])),
+        ("src/", Kinds(&[Size, Demo])),
+        ("pkg/src/doctor/", Kinds(&[])),
+        ("pkg/src/headers/", Kinds(&[])),
+        ("pkg/src/testing/", Kinds(&[])),
+        ("pkg/src/bindings/", Kinds(&[Size])),
+        ("pkg/src/edge/", Kinds(&[Size, Demo])),
+        ("pkg/src/", Kinds(&[Page, Size, Demo])),
+        ("pkg/reference/", Kinds(&[Site])),
+        ("tests/explore/", Kinds(&[Simulation])),
+        ("tests/kit/", Kinds(&[Simulation])),
+        ("tests/simulation/", Kinds(&[Simulation])),
+        ("www/docs/", Kinds(&[Site])),
+        ("www/", Kinds(&[Demo, Site])),
+        (".github/", Kinds(&[Lint])),
+        ("docs/", Documents),
+        ("AGENTS.md", Documents),
+        ("ARCHITECTURE.md", Documents),
+        ("CHANGELOG.md", Documents),
+        ("CONTRIBUTING.md", Documents),
+        ("README.md", Documents),
+        ("SECURITY.md", Documents),
+        ("tests/assistants/", OWN_COMMAND),
+        ("tests/conformance/", OWN_COMMAND),
+        ("tests/mcp/", OWN_COMMAND),
+        ("tests/observe/", OWN_COMMAND),
+        ("tests/recipes/", OWN_COMMAND),
+        ("tests/servers/", OWN_COMMAND),
+        ("tests/soak/", OWN_COMMAND),
+        ("benches/", OWN_COMMAND),
+        ("Cargo.", Everything),
+        ("package", Everything),
+        ("pkg/", Everything),
+        ("xtask/", Everything),
+    ]
+};
 
 /// The environment variable that tells test files to run all combinations: see tests/support/combinations.mjs.
 const ALL: &str = "TEST_ALL";
@@ -89,6 +172,48 @@ pub(crate) fn run(kinds: &[Kind], engines: &[Engine], all: bool, part: Option<Pa
         );
     }
     Ok(())
+}
+
+/// Checks formats, and runs kinds and files of other kinds, until one fails. With `documents`, also builds the documentation
+/// site, which fails if a link leads nowhere.
+pub(crate) fn run_some(
+    kinds: &BTreeSet<Kind>,
+    files: &BTreeMap<Kind, Vec<String>>,
+    documents: bool,
+) -> Result<()> {
+    let start = Instant::now();
+    install::npm_packages()?;
+    format()?;
+    if documents {
+        docs::build(None)?;
+    }
+    for kind in Kind::all() {
+        if kinds.contains(kind) {
+            run_kind(*kind, &OTHER_ENGINES, false, None, Scope::Whole)?;
+        } else if let Some(files) = files.get(kind) {
+            println!("test {} files of {kind:?}", files.len());
+            run_files(*kind, Suite::files(files))?;
+        }
+    }
+    println!(
+        "what the change concerns passed in {}",
+        seconds(start.elapsed())
+    );
+    Ok(())
+}
+
+/// Runs files of a kind.
+fn run_files(kind: Kind, suite: Suite) -> Result<()> {
+    match kind {
+        Kind::Site => site(suite, &OTHER_ENGINES, false),
+        Kind::Packaging | Kind::Browser => in_chromium(suite, false),
+        Kind::Edge => edge(suite, false),
+        Kind::Engines => in_engines(suite, &OTHER_ENGINES, Scope::Main),
+        _ => {
+            package::build()?;
+            suite.run(AtOnce::Two, Ok)
+        }
+    }
 }
 
 /// The engines of the kind `engines`. The other kinds run in Chromium.
@@ -148,12 +273,12 @@ fn run_kind(
         Kind::Simulation => simulate(),
         Kind::Page => page(),
         Kind::Size => size(),
-        Kind::Site => site(engines, all),
+        Kind::Site => Suite::of("tests/site").and_then(|suite| site(suite, engines, all)),
         Kind::Supply => supply(),
         Kind::Packaging => Suite::of("tests/packaging").and_then(|suite| in_chromium(suite, all)),
         Kind::Browser => browser(all, part),
-        Kind::Edge => edge(all),
-        Kind::Engines => in_engines(engines, scope),
+        Kind::Edge => Suite::of("tests/edge").and_then(|suite| edge(suite, all)),
+        Kind::Engines => suite_of(engines).and_then(|suite| in_engines(suite, engines, scope)),
         Kind::Demo => demo(),
     };
     times::note(&name, start.elapsed());
@@ -286,7 +411,7 @@ fn supply() -> Result<()> {
 }
 
 /// Tests the documentation site with the reference. With `all`, every page is checked in each layout.
-fn site(engines: &[Engine], all: bool) -> Result<()> {
+fn site(suite: Suite, engines: &[Engine], all: bool) -> Result<()> {
     let has_firefox = engines.contains(&Engine::Firefox);
     let needed: &[Engine] = match has_firefox {
         true => &[Engine::Chromium, Engine::Firefox],
@@ -296,7 +421,6 @@ fn site(engines: &[Engine], all: bool) -> Result<()> {
     prepare(node(&[]))?;
     docs::reference()?;
     docs::build(None)?;
-    let suite = Suite::of("tests/site")?;
     let suite = match has_firefox {
         true => suite,
         false => suite.without("firefox.test.mjs"),
@@ -306,7 +430,7 @@ fn site(engines: &[Engine], all: bool) -> Result<()> {
 
 /// Runs the tests of the token handler, some of them in a browser. npm provides the platforms, but neither Redis,
 /// Postgres, nginx and libfaketime, nor a browser.
-fn edge(all: bool) -> Result<()> {
+fn edge(suite: Suite, all: bool) -> Result<()> {
     let otherwise = "`cargo xtask test <kind>` runs one of the other kinds";
     let engines: &[Engine] = if all {
         &[Engine::Chromium, Engine::Firefox]
@@ -328,7 +452,7 @@ fn edge(all: bool) -> Result<()> {
     };
     prepare(node(&[]))?;
     package::build()?;
-    Suite::of("tests/edge")?.run_in_browsers(AtOnce::Three, prepare)
+    suite.run_in_browsers(AtOnce::Three, prepare)
 }
 
 /// Drives the demo in each of its three forms. The forms run at the same time, because most of the time they wait for tokens
@@ -380,8 +504,7 @@ fn suite_of(engines: &[Engine]) -> Result<Suite> {
 }
 
 /// Runs the suite in each of these engines.
-fn in_engines(engines: &[Engine], scope: Scope) -> Result<()> {
-    let suite = suite_of(engines)?;
+fn in_engines(suite: Suite, engines: &[Engine], scope: Scope) -> Result<()> {
     // This check precedes the build, so that missing programs are reported immediately.
     with_engines(node(&[]), engines)?;
     package::build()?;

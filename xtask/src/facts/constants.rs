@@ -7,7 +7,7 @@ use std::fs;
 use syn::{BinOp, Expr, ForeignItem, Ident, Item, Lit};
 
 /// The names of the constants in each file of `src`.
-const SHARED: [(&str, &[&str]); 27] = [
+pub(crate) const SHARED: [(&str, &[&str]); 27] = [
     ("src/rules/base/http.rs", &["MAX_BODY"]),
     (
         "src/edge/module/lib.rs",
