@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { createServer } from 'node:http'
 
 /**
@@ -40,11 +41,12 @@ export async function listen({ handler, upgrade, host = '127.0.0.1', port = 0, o
 
 /**
  * Resolves with a port that was free a moment ago, for programs that cannot search for a port or report which port they
- * use.
+ * use. By default, the port is one that no system gives to a connection or to a server that asks for any port, so that
+ * nothing takes it meanwhile.
  *
  * @param {{ port?: number, orNext?: boolean }} [options] As for `listen()`.
  */
-export async function freePort(options) {
+export async function freePort(options = { port: 20_000 + randomInt(12_000), orNext: true }) {
   const { port, close } = await listen({ ...options, handler() {} })
   await close()
   return port

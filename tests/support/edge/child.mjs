@@ -44,7 +44,7 @@ export async function startServer(command, args, { env, cwd }) {
  * Starts a program that ends with this process, by the signal `endBy`. With `user`, the program runs as this user.
  * `output` is the stream with the line that says that the program is ready.
  *
- * @returns {{ firstLine: Promise<string>, pid: number, pause(): void, goOn(): void, end(signal: NodeJS.Signals): Promise<{ code:
+ * @returns {{ firstLine: Promise<string>, throwIfEnded(): void, pid: number, pause(): void, goOn(): void, end(signal: NodeJS.Signals): Promise<{ code:
  *   number | null, signal: string | null }>, stop(): Promise<void> }} If the program ends by itself, the promises
  *   reject with the program's whole output.
  */
@@ -57,6 +57,7 @@ export function start(
   const child = spawn(command, args, { env, cwd, uid: user, gid: user, stdio: ['ignore', 'pipe', 'pipe'] })
   const said = []
   let stopping = false
+  let failure
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => said.push(data))
   const lines = createInterface({ input: child[output] })
   const exited = once(child, 'exit')
@@ -72,12 +73,19 @@ export function start(
       const error = new Error(
         `${command} ended with ${signal ?? code} and said:\n${said.join('').slice(-4000)}`,
       )
+      failure = error
       reject(error)
       if (!stopping) console.error(error.message)
     })
   })
+  // Not every caller waits for a line.
+  firstLine.catch(() => {})
   return {
     firstLine,
+    /** Throws if the program has ended, so that nobody waits for it. */
+    throwIfEnded() {
+      if (failure) throw failure
+    },
     pid: child.pid,
     /** Suspends the process until `goOn()`, so that it responds to nobody. */
     pause: () => child.kill('SIGSTOP'),

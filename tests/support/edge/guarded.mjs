@@ -77,11 +77,13 @@ export async function startGuardedSite(name, { handler: respond, upgrade, origin
   const ports = { site: site.port, handler: own.port, check: check.port }
   const proxy = await PROXIES[name](ports, { port, origin: new URL(origin), changes })
   const url = `http://127.0.0.1:${port}`
-  const isReady = () =>
-    fetch(`${url}/auth/health/ready`).then(
+  const isReady = () => {
+    proxy.throwIfEnded()
+    return fetch(`${url}/auth/health/ready`).then(
       ({ ok }) => ok,
       () => false,
     )
+  }
   await until(isReady)
   return {
     origin,
@@ -143,8 +145,8 @@ const PROXIES = {
         endBy: 'SIGTERM',
       },
     )
-    server.firstLine.catch(() => {})
     return {
+      throwIfEnded: server.throwIfEnded,
       async stop() {
         await server.stop()
         await folder.remove()

@@ -46,7 +46,7 @@ export async function guardedSite(kind, changes) {
  *
  * @param {string} site The content of a file in `conf.d`.
  * @param {number} [connections] The largest number of connections.
- * @returns {Promise<{ stop(): Promise<void> }>}
+ * @returns {Promise<{ stop(): Promise<void>, throwIfEnded(): void }>}
  */
 export async function startNginx(site, connections = 512) {
   const command = process.env.NGINX_PATH ?? '/usr/sbin/nginx'
@@ -64,8 +64,8 @@ ${site}
   )
   const args = ['-c', file, '-p', folder, '-e', `${folder}/error.log`]
   const server = start(command, args, { env: { PATH: process.env.PATH }, cwd: folder, endBy: 'SIGTERM' })
-  server.firstLine.catch(() => {})
   return {
+    throwIfEnded: server.throwIfEnded,
     async stop() {
       await server.stop()
       await rm(folder, { recursive: true, force: true })
