@@ -112,9 +112,10 @@ impl Line {
         self.is_proven() && self.from_server.is_some_and(is_new)
     }
 
-    /// Returns true if a request that began at this time or later was answered.
+    /// Returns true if a request that began after this time was answered. One that began at this time may have begun before
+    /// what happened then.
     pub(super) fn has_answered_since(&self, time: Millis) -> bool {
-        self.answered_since >= Some(time)
+        self.answered_since > Some(time)
     }
 
     /// Records the time of an input. `is_beating` is true if the vault has asked for a tick after [`HEARTBEAT`]. Returns
