@@ -285,6 +285,16 @@ mod tests {
     }
 
     #[test]
+    fn a_request_of_the_same_moment_is_not_later() {
+        let mut line = Line::default();
+        let failed = Millis::from_secs(5);
+        line.answered(failed, exchange(API, 5));
+        assert!(!line.has_answered_since(failed));
+        line.answered(Millis::from_secs(6), exchange(API, 6));
+        assert!(line.has_answered_since(failed));
+    }
+
+    #[test]
     fn a_silent_origin_is_one_doubt_until_it_answers() {
         let mut line = Line::default();
         let fail = |line: &mut Line, url, seconds| {

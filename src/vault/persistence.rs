@@ -63,8 +63,8 @@ pub(super) struct Persistence {
     /// The end of the session before this one, if the store did not have that end when this session began.
     ended_before: Option<Box<Ended>>,
     known_ends: KnownEnds,
-    /// The time at which the store is read again, because it has a session that has ended before.
-    look_at: Option<Millis>,
+    /// The time at which the store is read again, because it has a session whose end this vault knows.
+    reread_at: Option<Millis>,
     /// The number of changes so far, and the number when the last write began. If the two differ, that write did not
     /// include the latest changes.
     changes: u32,
@@ -124,7 +124,7 @@ impl Persistence {
             self.retry_at,
             self.activity.flush_at,
             self.reads.retry_at,
-            self.look_at,
+            self.reread_at,
         ];
         all.into_iter().flatten().min()
     }
@@ -138,7 +138,7 @@ impl Persistence {
         }
         let is_over = |at: &mut Millis| *at <= ctx.now.monotonic;
         let is_read_due = self.reads.retry_at.take_if(is_over).is_some();
-        if self.look_at.take_if(is_over).is_some() || is_read_due {
+        if self.reread_at.take_if(is_over).is_some() || is_read_due {
             self.reads.read(ctx);
         }
         self.retry_at = None;
@@ -415,8 +415,8 @@ impl Persistence {
         before.is_some_and(|ended| ended.ends(theirs, &ctx.config.flow.limits, &ctx.now))
     }
 
-    /// Remembers the end of a session that was read as a logout. A marked session whose end is known already becomes one that
-    /// [`Self::knows_end`] refuses.
+    /// Remembers the end of a session that was read as a logout. If a marked session's end was known before, returns the
+    /// session as an ordinary one, which [`Self::refuse_ended`] refuses.
     pub(super) fn learn_end(&mut self, ctx: &Context, stored: Stored) -> Stored {
         let logout = EndReason::of_logout(&ctx.config.flow);
         let (sid, reason) = match &stored {
@@ -431,16 +431,16 @@ impl Persistence {
         }
     }
 
-    /// Returns true if the session `theirs` in the store has ended before, as this vault knows. Then plans to write its end
-    /// again or, if this vault has another session, that session.
-    pub(super) fn knows_end(&mut self, ctx: &Context, theirs: &Session) -> bool {
+    /// Refuses the stored session `theirs` if this vault knows its end. Then plans to write that end again or, if this vault has
+    /// another session, that session. Returns true if it refuses.
+    pub(super) fn refuse_ended(&mut self, ctx: &Context, theirs: &Session) -> bool {
         let limits = &ctx.config.flow.limits;
         let Some(refusal) = self.known_ends.refuse(theirs, limits, &ctx.now) else {
             return false;
         };
         match refusal {
             Refusal::Later(_) if self.has_changes() => {}
-            Refusal::Later(at) => self.look_at = Some(at),
+            Refusal::Later(at) => self.reread_at = Some(at),
             Refusal::Now(_) if ctx.session.is_some() => {
                 self.changes += 1;
                 self.needs_save = true;

@@ -270,7 +270,7 @@ const firstLines = (callbacks) => {
 const TAKES_OVER = `addEventListener('activate', (event) => event.waitUntil(clients.claim()))`
 
 // claim: callback-9
-test('script reads its own code at none of two callback pages', time, async () => {
+test('script reads its own code at neither of two callback pages', time, async () => {
   assert.deepEqual(await readAt(firstLines(['/callback', SECOND]) + CACHE_FIRST + TAKES_OVER), [])
 })
 

@@ -156,7 +156,7 @@ for (const [name, calls] of Object.entries({
 }
 
 // claim: callback-9
-test('each callback page that nothing controls is not claimed, and the page says why', time, async () => {
+test('no callback page without a service worker is claimed, and the page says why', time, async () => {
   const call = "media('/media/', undefined, ['/callback', '/mcp/callback'])"
   const app = await start({
     plainFetch: true,

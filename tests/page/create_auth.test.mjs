@@ -578,7 +578,7 @@ function pageOfFirstAccount() {
 
 const logins = ({ received }) => received.filter(({ t }) => t === 'login').length
 
-test('response that no client takes is told once, and guards show it', async () => {
+test('response that no client takes is reported once, and guards show it', async () => {
   const { auth, worker } = pageOfFirstAccount()
   const second = create({ dedicated: () => new FakeWorker() })
   const guard = auth.requireSession()
@@ -618,7 +618,7 @@ test('guard goes on when the other client has taken the response', async () => {
   await guard
 })
 
-test('address that the app has left is not told', async () => {
+test('response is not reported if the app has left its address', async () => {
   const { auth } = pageOfFirstAccount()
   await auth.connect()
   location.href = 'https://app.example/orders'

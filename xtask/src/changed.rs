@@ -28,8 +28,8 @@ struct Plan {
 /// Options of `cargo xtask test changed`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The commit before the change. Changes that are not committed count, too. Default: the last commit that `main` has,
-    /// too.
+    /// The commit before the change. Default: the last commit that HEAD shares with `main`. Changes that are not committed
+    /// count, too.
     base: Option<String>,
     /// Take these files for the changed ones.
     #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with = "base")]
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn crate_concerns_who_runs_its_module() {
+    fn crate_concerns_tests_that_run_its_module() {
         let vault = [
             "browser/popup",
             "engines/chromium",
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn source_of_the_package_concerns_who_loads_it() {
+    fn source_of_the_package_concerns_tests_that_load_it() {
         let doctor = [
             "supply/doctor_provider",
             "edge/guards_doctor",
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn document_concerns_who_executes_it() {
+    fn document_concerns_tests_that_execute_it() {
         check(
             "docs/edge-page.md",
             &["supply/documents"],

@@ -31,7 +31,7 @@ fn lock(name: &str) -> Result<File> {
     fs::create_dir_all(target(""))?;
     let file = File::create(&path)?;
     if file.try_lock().is_err() {
-        println!("another command builds in this clone; this one waits for it");
+        println!("another command is building in this clone; this one waits for it");
         let failed = || format!("{} could not be locked", path.display());
         file.lock().with_context(failed)?;
     }

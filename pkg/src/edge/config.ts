@@ -1,5 +1,5 @@
 import { StrongroomError } from '../page/errors/error.js'
-import { isPlain, plainCopy } from '../protocol/plain.js'
+import { isPlain, plainCopy, WHY_NOT_PLAIN } from '../protocol/plain.js'
 import type { ProfileIdentity, TokenResponseIdentity } from '../worker/config.js'
 import { type CoordinatorSource, failed } from './coordinators/coordinator.js'
 import type { HandlerEvent, LogEntry, Observer } from './events.js'
@@ -326,7 +326,7 @@ export interface Guard {
    */
   allow?: Record<string, string[] | { domain: string[] }>
   /**
-   * Headers with claims for the site, such as `{ 'X-User-Email': 'email' }`. The names end in a word about the user: `user`,
+   * Headers with claims for the site, such as `{ 'X-User-Email': 'email' }`. Each name must end in a word about the user: `user`,
    * `username`, `uid`, `id`, `sub`, `email`, `name`, `login`, `groups` or `roles`. Visible ASCII is sent as it is, except `%`
    * and `,`, and anything else percent-encoded. Commas separate the items of an array. The proxy gets each header: a missing
    * claim is an empty value, and proxies may leave an empty header out.
@@ -366,6 +366,5 @@ export const configJson = (config: TokenHandlerConfig, env: unknown): string => 
 const plain = <T extends object>(value: T, path: string): T => (isPlain(value, SEND) ? value : notPlain(path))
 
 const notPlain = (path: string): never => {
-  const why = `must be a string, a number, a boolean, an array or an object literal: what an object inherits from its class, and members that are symbols or not enumerable, would be lost`
-  throw new StrongroomError('config_invalid', `\`${path}\` ${why}`)
+  throw new StrongroomError('config_invalid', `\`${path}\`${WHY_NOT_PLAIN}`)
 }

@@ -102,8 +102,8 @@ interface Loaded {
  * @param prefix A path of this origin that starts and ends with `/`, as in the option `media` of a rule.
  * @param vault The URL of the file that calls `vault()`. With it, later listeners do not see the request for this file
  * either and, until the service worker is stopped, any other request of the vault.
- * @param callbacks The paths of the app's callback pages, if it has any (docs/callback-page.md). While a page is there that
- * no service worker controls, this service worker takes control of no page, because it has not seen that page open.
+ * @param callbacks The paths of the app's callback pages, if it has any (docs/callback-page.md). While a callback
+ * page is open that no service worker controls, this service worker takes control of no page.
  */
 export const media = (prefix: string, vault?: string | URL, callbacks: readonly string[] = []): void => {
   if (!/^(\/[\w~-]+)+\/$/.test(prefix))

@@ -1,5 +1,9 @@
 import { A_FUNCTION, NOT_PLAIN } from './message-keys.js'
 
+/** The end of the sentence about a value that JSON would not keep. */
+export const WHY_NOT_PLAIN =
+  ' must be a string, a number, a boolean, an array or an object literal: what an object inherits from its class, and members that are symbols or not enumerable, would be lost'
+
 /** Throws the error about a value that cannot be in a configuration. */
 type Refuse = (path: string, value: unknown) => never
 

@@ -57,8 +57,8 @@ export const repeat = async <T>(
         const { isFinal, after } = error as Failure
         const usual = RETRY_DELAYS[Math.min(n, RETRY_DELAYS.length - 1)]!
         const delay = after ? after * 1000 : usual * (0.75 + Math.random() / 2)
-        const hasNone = isFinal || (n >= OFFLINE_ATTEMPTS && isOffline())
-        if (hasNone || performance.now() + delay > deadline) throw error
+        const isLast = isFinal || (n >= OFFLINE_ATTEMPTS && isOffline())
+        if (isLast || performance.now() + delay > deadline) throw error
         await new Promise((resolve) => setTimeout(resolve, delay))
       }
     }

@@ -141,9 +141,8 @@ export interface VaultConfig {
    * `true`: a response without `iss` (RFC 9207) ends its login with `callback_invalid`, also an error response. Default
    * `false`: only if the provider's metadata announces `iss`.
    *
-   * It is for apps with several issuers, since a hostile server can otherwise get the code and the tokens of another one
-   * (mix-up). Of two issuers, one needs the option; of more, all but one. None needs it if each has a redirect URI of its
-   * own, registered for a client that the others do not know. The document of a client can be used at each of them.
+   * It is for apps with several issuers (docs/login.md#several-issuers): a hostile one can otherwise get the code and the
+   * tokens of another one (mix-up).
    *
    * Set it only where error responses have `iss`, too, as `strongroom doctor` says: otherwise silent logins fail.
    */

@@ -129,7 +129,7 @@ const EMAIL: &str = "email";
 fn domains(claims: &Options<'_>) -> Vec<String> {
     const WHY: &str = msg!("it must be an object such as { domain: ['example.com'] }");
     const NAME: &str = msg!(
-        "it must be an array of domains such as ['example.com'], each without @ and *: subdomains do not count"
+        "it must be an array of domains such as ['example.com'], each without @ or *: subdomains do not count"
     );
     let path = [claims.path, EMAIL, "."].concat();
     let rule = claims.nested(EMAIL, &path, WHY);

@@ -363,7 +363,7 @@ impl<'a> Jar<'a> {
     /// Clears the oldest logins of all tenants, so that the others fit into the header with cookies of `taken` bytes. With
     /// `most`, a login of this tenant begins, and at most `most` others stay.
     ///
-    /// A tenant's newest login does not count among these, and only goes if there is no room for it: otherwise a page of
+    /// The newest login of each other tenant counts, too, but is cleared only if there is no room for it: otherwise a page of
     /// one tenant could end the logins at all others. The app's own cookies take room, but not that of two logins:
     /// otherwise an app with many cookies would lose the logins of its restored tabs.
     fn clear_logins(&self, had: &Cookies<'_>, taken: usize, most: Option<usize>) -> Vec<String> {

@@ -101,7 +101,7 @@ const VERIFIED: &str = "_verified";
 
 /// Returns true if both documents state this claim, with different values. What one of them says about its value is then not
 /// about the other's.
-fn names_another(one: &Object, other: &Object, claim: &str) -> bool {
+fn state_different_values(one: &Object, other: &Object, claim: &str) -> bool {
     let (one, other) = (one.get(claim), other.get(claim));
     one.is_some() && other.is_some() && one != other
 }
@@ -111,8 +111,8 @@ fn is_true(value: &Value) -> bool {
     *value == Value::Bool(true) || value.as_str() == Some("true")
 }
 
-/// Returns a claim of the ID token of the last refresh or, since a provider may omit claims there, of that of the login. A
-/// claim such as `email_verified` comes first from the one that states the `email`.
+/// Returns a claim of the latest ID token. Providers may omit claims at a refresh, so the claim of the login's ID token counts
+/// if the latest one lacks it. A claim such as `email_verified` is taken from the ID token that states the `email`.
 pub(crate) fn newest_claim<'a>(
     latest: &'a Object,
     original: &'a Object,
@@ -120,7 +120,7 @@ pub(crate) fn newest_claim<'a>(
 ) -> Option<&'a Value> {
     let (mut first, mut second) = (latest, Some(original));
     if let Some(about) = name.strip_suffix(VERIFIED) {
-        if names_another(latest, original, about) {
+        if state_different_values(latest, original, about) {
             second = None;
         } else if latest.get(about).is_none() && original.get(about).is_some() {
             (first, second) = (original, Some(latest));
@@ -163,7 +163,7 @@ impl Identity {
             };
             let stated = id_token.claims().get(name);
             let may_add = match name.strip_suffix(VERIFIED) {
-                Some(about) => !names_another(response, id_token.claims(), about),
+                Some(about) => !state_different_values(response, id_token.claims(), about),
                 None => stated.is_none(),
             };
             if may_add && stated != Some(value) && !strings::contains_word(OF_ID_TOKEN, name) {

@@ -13,7 +13,7 @@ use rules::session::{EndReason, Session};
 const MOST: usize = 16;
 
 /// The shortest time between two writes of an end that the store had before.
-const AGAIN: Millis = Millis::from_secs(60);
+const REWRITE_INTERVAL: Millis = Millis::from_secs(60);
 
 /// An end that was in the store.
 struct KnownEnd {
@@ -72,7 +72,7 @@ impl KnownEnds {
         if now.monotonic < known.again_at {
             return Some(Refusal::Later(known.again_at));
         }
-        known.again_at = now.monotonic + AGAIN;
+        known.again_at = now.monotonic + REWRITE_INTERVAL;
         Some(Refusal::Now(known.ended.clone()))
     }
 

@@ -1,8 +1,9 @@
 //! The refusals of access tokens by APIs, from which the vault decides if a refresh may help.
 //!
-//! A refusal counts for the rule of its call, until a token was *due*: in the second half of its lifetime when another one
-//! replaced it. A token that is replaced earlier has been refused by some API. Refusals then still count, so that each rule
-//! causes at most one refresh for each token that is due. Otherwise two APIs that refuse everything would take turns.
+//! A refusal counts only for the rule of its call. It counts until a token that was *due* is replaced: a token in the second
+//! half of its lifetime. A token that is replaced earlier was refused by some API, so the refusals still count. In this way,
+//! each rule causes at most one refresh for each token that is due. Otherwise two APIs that refuse everything would take
+//! turns.
 
 use rules::base::clock::{Instant, Millis};
 use rules::egress::policy::{Allowed, TokenSelector};

@@ -84,7 +84,7 @@ impl Tokens {
             return Merged::Unchanged;
         }
         // control: known_end_is_refused
-        if self.persistence.knows_end(ctx, &theirs) {
+        if self.persistence.refuse_ended(ctx, &theirs) {
             if self.persistence.has_changes() {
                 self.acquire_lock(ctx);
             }

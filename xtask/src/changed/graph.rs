@@ -1,4 +1,4 @@
-//! Which files of the repository each script reads, as its string literals say.
+//! The files of the repository that each script needs, as its string literals say.
 
 use crate::facts::constants::SHARED;
 use crate::measure::scan::{Kind, Language, pieces};
@@ -63,7 +63,7 @@ impl Graph {
         let mut open = vec![file];
         while let Some(file) = open.pop() {
             for next in self.edges.get(file).into_iter().flatten() {
-                // Who reads the text of another test does not run it.
+                // A script that reads the text of another test does not run that test.
                 if needed.insert(next) && !next.ends_with(".test.mjs") {
                     open.push(next);
                 }
@@ -115,7 +115,7 @@ impl Finder<'_> {
             let read = SHARED.iter().filter(|(_, names)| is_read(names));
             named.extend(read.map(|(source, _)| (*source).to_owned()));
         }
-        // Who names the folder of the documents, and does not list its files, names each document.
+        // A script that names the folder of the documents, and does not list its files, needs the documents that it names.
         // The texts of the package name documents, and read none.
         let names = |path: &str| !file.starts_with("pkg/src/") && text.contains(name(path));
         if !text.contains("readdir(") {

@@ -37,7 +37,7 @@ const ADDRESS = /\b([a-z][\w+.-]*:\/\/)(?:[^\s"'<>]*@)?([^\s"'<>/?#)]*)[^\s"'<>)
 /** The longest description of an error. */
 const LONGEST = 200
 
-/** The part of a message that is read, because the other side may have sent a part of it. */
+/** The number of characters of a message that are read. A message may be long, since it may quote the other side. */
 const READ = 1000
 
 /** Returns the class and the message of an error. The message may contain what the other side has sent. */

@@ -331,7 +331,7 @@ export class Forwarded {
   }
 
   /** Reports a failure after the head, unless the client has caused it. */
-  readonly #fail = (error: unknown, code = 'upstream_unavailable'): void => {
+  readonly #reportFailure = (error: unknown, code = 'upstream_unavailable'): void => {
     if (this.#request.signal.aborted) return
     if ((Object(error) as { code?: unknown }).code === 'token_reflected') this.#reflected()
     else this.#report(this.#forward, code, this.describe(error))
@@ -390,7 +390,7 @@ export class Forwarded {
     try {
       return await this.#passed(cookies, keepsChallenge)
     } catch (error) {
-      this.#fail(error, 'handler_crashed')
+      this.#reportFailure(error, 'handler_crashed')
       // Set the cookies even after an error, because they may be the only copy of the session.
       this.drop()
       return failed(this.#rules, cookies, 500, 'handler_crashed', 'the handler stopped on an internal fault')
@@ -418,7 +418,7 @@ export class Forwarded {
     /** Returns the body that is passed on without a search. Cloudflare would decode one that passes through script. */
     const body = () =>
       response.body && !(IS_WORKERD && this.#keepsCoding())
-        ? watched(response.body, this.#fail, length)
+        ? watched(response.body, this.#reportFailure, length)
         : response.body
     if (reflection === 'allow') return withBody(body())
     let whole: Uint8Array<ArrayBuffer> | undefined
@@ -428,7 +428,7 @@ export class Forwarded {
         this.#leave()
       }
     } catch (error) {
-      this.#fail(error)
+      this.#reportFailure(error)
       return failed(this.#rules, cookies, 502, 'upstream_unavailable', 'the API broke off its response')
     }
     // No `await` follows in this function, so no other request can replace the instance.
@@ -454,7 +454,7 @@ export class Forwarded {
       search.end()
       return withBody(whole ?? body())
     }
-    return withBody(searched(response.body, search, this.#fail, length))
+    return withBody(searched(response.body, search, this.#reportFailure, length))
   }
 }
 

@@ -302,7 +302,7 @@ export const searched = (
 }
 
 /**
- * Returns a body that is passed on as it is, and whose failure is told.
+ * Returns a body that is passed on as it is. Reports its failure.
  *
  * @param length The body's length in bytes, if it is known.
  */

@@ -68,7 +68,7 @@ const loadGuard = () => load(() => import('../guards/guard.js'), 'signIn').catch
  */
 const NOTE = 'strongroom.fallback '
 
-/** With this after the note's key: the start of the last session that this browser had at the fallback. */
+/** The end of the key under which localStorage has the start of the last session that this browser had at the fallback. */
 const SINCE = ' since'
 
 /** Returns the client's part of the state. */

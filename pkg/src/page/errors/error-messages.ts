@@ -33,6 +33,7 @@ import {
   UNSUPPORTED_CONTEXT,
 } from '../../protocol/message-keys.js'
 import type { VaultMessage } from '../../protocol/messages.js'
+import { WHY_NOT_PLAIN } from '../../protocol/plain.js'
 
 /**
  * Messages by error code, for errors that the page or the worker creates without a message of their own. If the message
@@ -84,13 +85,12 @@ const BY_KEY: Record<string, string> = {
   [OTHER_ACCOUNT]:
     "the page got the worker of another account. Pass the argument `name` of shared and dedicated on to the worker, and give the worker's file the option accounts. Accounts of worker/page: ",
   [UNCLAIMED]:
-    'the address contains the response to a login that no client of this page has taken. It is of another client, or of the account ',
+    'the address contains the response to a login, and no client of this page has taken this response. It belongs to another client, or to the account ',
   [NO_MEDIA]: 'media() and download() are for the account 0 only, because their addresses name no account',
   [NO_ADDRESS]: 'handleCallback() takes an address, and was passed an object of options or an event',
   [A_FUNCTION]:
     ' is a function: write the value that it returns, since the configuration is passed on as JSON',
-  [NOT_PLAIN]:
-    ' must be a string, a number, a boolean, an array or an object literal: what an object inherits from its class, and members that are symbols or not enumerable, would be lost',
+  [NOT_PLAIN]: WHY_NOT_PLAIN,
   [UNREADABLE]: 'the configuration cannot be read: ',
   [TRAPPED]: 'the core trapped',
   [THREW]: "the worker's file threw: ",

@@ -41,7 +41,7 @@ export const afterCallbacks = async (
 /** Milliseconds that a client has to take the response to its login, which another client has seen in the page's URL. */
 const CLAIM_TIME = 3000
 
-/** The response in the page's URL, to whose login no client has connected yet. All clients of a page share it. */
+/** The response in the page's URL, if its client has not connected yet. All clients of a page share it. */
 let unclaimed: { error: Promise<StrongroomError | undefined>; claim: () => void } | undefined
 
 /**

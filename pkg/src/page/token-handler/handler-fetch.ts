@@ -141,9 +141,9 @@ export const handlerFetch = (
 }
 
 /**
- * Sends a request as tools expect it that have wrapped `fetch` and add headers to `init`: the headers are a plain object
- * there, and a request without a body is an address and `init`. A body must stay in the request: `init` would make a stream
- * of it, which HTTP/1.1 cannot send.
+ * Sends a request in the form that tools expect which wrap `fetch` and add headers to `init`. The headers are a plain object
+ * in `init`. A request without a body is sent as an address and `init`. A body must stay in the request: `init` would make a
+ * stream of it, which HTTP/1.1 cannot send.
  */
 const sendPlainly = (request: Request, priority: RequestInit['priority']): Promise<Response> => {
   const headers = Object.fromEntries(request.headers)
