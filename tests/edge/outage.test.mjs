@@ -38,6 +38,12 @@ test('HTTP store error excludes the token', async (t) => {
     await rest.stop()
     await server.stop()
   })
+  // A platform's error about the header would contain it.
+  const broken = redisRest({ url: rest.url, token: 'two\nlines' })
+  assert.throws(
+    () => broken({}),
+    ({ message }) => /must be one line/.test(message) && !/two/.test(message),
+  )
   const wrong = redisRest({ url: rest.url, token: 'a-wrong-token' })({})
   await allReject(
     wrong,

@@ -636,6 +636,16 @@ test('passed logout that a tenant cannot take fails', time, async () => {
   }
 })
 
+test('passed logout that may be sent again fails as that', time, async () => {
+  const create = (name) => {
+    if (name === 'down') throw new Error('the configuration cannot be read')
+    return ofPath(name)
+  }
+  const all = tenants({ select: byPath, create, log() {} })
+  // The other tenant refuses it for good.
+  assert.ok((await all.backChannelLogout(logoutOf(9).request, ['t1', 'down'])).status >= 500)
+})
+
 // claim: handler-53
 test('logout that forgets leaves the other sessions of the user’s grant', time, async (t) => {
   t.after(() => setClocks(0))

@@ -124,6 +124,31 @@ fn user_is_never_locked_out() {
     }
 }
 
+/// The cookie of a logout takes the place of logins, too.
+// claim: handler-28
+#[test]
+fn logout_keeps_the_header_short() {
+    let mut host = Host::with(&json!({ "session": { "storage": "in-store" } }));
+    host.provider
+        .state(&format!(r#""padding":"{}""#, "x".repeat(1500)));
+    let back = host.come_back("/auth/login?returnTo=/");
+    host.come_in(&back);
+    let path = format!("/auth/login?returnTo=/{}", "a".repeat(2000));
+    for _ in 0..7 {
+        host.come_back(&path);
+    }
+    assert!(
+        header(&host).len() > LIMIT - 3000,
+        "{}",
+        header(&host).len()
+    );
+    assert_eq!(host.call("POST", "/auth/logout?provider").status(), 200);
+    assert!(host.session().is_null());
+    let has_hint = |name: &&str| name.ends_with("-login-logout");
+    assert!(host.browser.names().iter().any(has_hint));
+    assert!(header(&host).len() <= LIMIT, "{}", header(&host).len());
+}
+
 /// Without long addresses, a browser has as many logins as before.
 #[test]
 fn five_usual_logins_stay() {

@@ -72,7 +72,7 @@ async function life(later = () => {}) {
   later()
   auth.subscribe(({ status, session, error }) => states.push([status, session?.claims.sub, error?.code]))
   await settled()
-  const login = outcome(auth.login())
+  const login = outcome(auth.login({ prompt: 'login' }))
   await settled()
   worker.announce({ t: 'session', session: { claims: { sub: 'alice' }, startedAt: 5 }, reason: null })
   worker.announce({ t: 'done', id: worker.received.findLast(({ t }) => t === 'login')?.id })

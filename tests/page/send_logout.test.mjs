@@ -98,6 +98,11 @@ test('logout for any session names one when it is sent again', async () => {
   assert.deepEqual(sent, ['1', '1 1764', '1 1764'])
 })
 
+test('logout is sent again if the attempt without its session fails', async () => {
+  const { sent, outcome } = await logOut([ofHandler(403, 'cross_site_request'), lost, DONE])
+  assert.deepEqual([sent, outcome], [['1 1764', '1', '1 1764'], 200])
+})
+
 test('handler that does not know the header gets one attempt', async () => {
   const refused = ofHandler(403, 'cross_site_request')
   const first = await logOut([refused, DONE])

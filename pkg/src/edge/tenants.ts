@@ -156,7 +156,9 @@ export const tenantsFactory =
         const responses = await Promise.all(
           names.map((name) => respond(pool, pool.enter(name, env), pass, notFound)),
         )
-        return responses.find(({ ok }) => !ok) ?? responses[0] ?? notFound()
+        // After a 5xx the provider sends the logout again. A tenant that has got it already then responds with 400.
+        const failed = responses.find(({ status }) => status >= 500) ?? responses.find(({ ok }) => !ok)
+        return failed ?? responses[0] ?? notFound()
       },
       of: (name) => {
         const use = async <T>(env: unknown, act: (handler: TokenHandler) => Promise<T>): Promise<T> => {

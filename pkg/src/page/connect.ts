@@ -19,7 +19,7 @@ import {
   NOT_CREATED,
   UNSUPPORTED_CONTEXT,
 } from '../protocol/message-keys.js'
-import { ownOf } from '../protocol/own.js'
+import { hasMethod, ownOf } from '../protocol/own.js'
 import { release } from './connection/release.js'
 import { implementTarget } from './streaming/implement-target.js'
 import { createTarget, type LazyClient } from './streaming/lazy-target.js'
@@ -235,12 +235,12 @@ export const connect = async (
     get elsewhere() {
       return !state.session && state.elsewhere
     },
-    fetch: async (input, init) =>
+    fetch: async (input, init, { onProgress } = ownOf(init)) =>
       vaultFetch(
-        init?.onProgress
+        onProgress
           ? (await load(() => import('./streaming/streaming.js'), 'webSocket')).watched(
               connection,
-              init.onProgress,
+              onProgress,
             )
           : connection,
         input,
@@ -266,7 +266,7 @@ export const connect = async (
       implementTarget('webSocket', target, connection, protocols),
     async login(given) {
       // login.js refuses an event, whose members are inherited.
-      const options = (given as Partial<Event>)?.preventDefault ? given : ownOf(given)
+      const options = given && hasMethod(given, 'preventDefault') ? given : ownOf(given)
       if (isSignedIn(state, options)) return state.session!
       const { href } = location
       // A callback that the callback page has finished ends before login.js is there.

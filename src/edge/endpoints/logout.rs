@@ -112,7 +112,9 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     // The session may have ended before, but the user is signed out by choice from now on.
     let jar = context.jar();
     cookies.push(jar.mark(&jar.left(), KEPT));
-    cookies.push(logout_cookie(context, leaving.id_token_hint(context)).await);
+    let sealed = logout_hint(context, leaving.id_token_hint(context)).await;
+    cookies.extend(jar.make_room_after_session(&context.cookies(), (LOGOUT_COOKIE, &sealed)));
+    cookies.push(jar.set_login(LOGOUT_COOKIE, &sealed, LOGOUT_COOKIE_AGE));
     let response = match is_script {
         true => response::json(200, outcome(&leave, &leaving, is_revoked)),
         false => response::redirect(leave),
@@ -204,8 +206,8 @@ fn check_sender(context: &RequestContext, is_script: bool) -> Result<()> {
     }
 }
 
-/// Returns the cookie that keeps the ID token in the browser until [`redirect_to_provider`] uses it.
-async fn logout_cookie(context: &RequestContext, hint: Option<Secret>) -> String {
+/// Returns the value of the cookie that keeps the ID token in the browser until [`redirect_to_provider`] uses it.
+async fn logout_hint(context: &RequestContext, hint: Option<Secret>) -> String {
     let jar = context.jar();
     let mut sealed = seal_hint(context, hint.as_ref()).await;
     if !fits(&jar.login(LOGOUT_COOKIE), &sealed) {
@@ -213,7 +215,7 @@ async fn logout_cookie(context: &RequestContext, hint: Option<Secret>) -> String
         // the logout (OpenID Connect RP-Initiated Logout 1.0 2).
         sealed = seal_hint(context, None).await;
     }
-    jar.set_login(LOGOUT_COOKIE, &sealed, LOGOUT_COOKIE_AGE)
+    sealed
 }
 
 async fn seal_hint(context: &RequestContext, hint: Option<&Secret>) -> String {

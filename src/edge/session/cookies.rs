@@ -360,6 +360,20 @@ impl<'a> Jar<'a> {
         self.clear_logins(had, LONGEST_HEADER - room, Some(most))
     }
 
+    /// Clears the oldest logins, so that the others fit into the header with this cookie, in place of this tenant's session.
+    pub(crate) fn make_room_after_session(
+        &self,
+        had: &Cookies<'_>,
+        (key, value): (&str, &str),
+    ) -> Vec<String> {
+        let session = self.session();
+        let is_session =
+            |name: &str| (0..MOST_PIECES as u64).any(|i| name == piece_name(&session, i));
+        let stays = |name: &str| self.stays(name) && name != session && !is_session(name);
+        let taken = had.size(stays) + size(&self.login(key), value);
+        self.clear_logins(had, taken, None)
+    }
+
     /// Clears the oldest logins of all tenants, so that the others fit into the header with cookies of `taken` bytes. With
     /// `most`, a login of this tenant begins, and at most `most` others stay.
     ///

@@ -110,7 +110,11 @@ export function redisRest({ url, token, fetch: given, ...options }: RedisRestOpt
     if (protocol !== 'https:' && !isHere) {
       throw new TypeError('the URL of the Redis store must be https: its token is sent there')
     }
-    const headers = { authorization: `Bearer ${value(token, env)}`, 'content-type': 'application/json' }
+    const secret = `${value(token, env)}`.trim()
+    // A platform's error would contain it.
+    if (!/^[!-~]+$/.test(secret))
+      throw new TypeError('the token of the Redis store must be one line of visible ASCII')
+    const headers = { authorization: `Bearer ${secret}`, 'content-type': 'application/json' }
     const send = async (command: string[]) => {
       // Redirects must not be followed with the token. `manual` is used, because some platforms do not support
       // `redirect: 'error'`.

@@ -3,6 +3,7 @@ import type { CallEvent, VaultRequestInit } from '../api.js'
 import { listen } from '../listen.js'
 import { load } from '../load.js'
 import type { Connection, HeadPayload, Payload, PendingRequest } from '../connection/connection.js'
+import { ownOf } from '../../protocol/own.js'
 import { NO_RESPONSE, NO_STREAMS, NO_TOKEN } from '../../protocol/message-keys.js'
 import { type Body, openBody, toResponse, wholeBody } from './response.js'
 import { refuse, expandMessage } from '../errors/error-text.js'
@@ -24,6 +25,7 @@ export const vaultFetch = async (
 ): Promise<Response> => {
   const began = performance.now()
   const request = new Request(input, init)
+  const { background, awaited } = ownOf(init)
   const { signal, url, method, mode, cache, credentials, integrity, keepalive } = request
   if (signal.aborted) throw signal.reason
   if (mode !== 'cors') return refuse('unsupported', NO_TOKEN + mode)
@@ -72,8 +74,8 @@ export const vaultFetch = async (
         url,
         method,
         headers: [...request.headers],
-        background: init?.background,
-        awaited: init?.awaited,
+        background,
+        awaited,
         cache,
         credentials,
         integrity,

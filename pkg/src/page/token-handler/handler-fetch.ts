@@ -6,6 +6,7 @@ import { BACKGROUND, HANDLER_HEADER, USER } from '../../../glue/constants.js'
 import type { Demand, LoginOptions, Progress, Session, VaultRequestInit } from '../api.js'
 import type { StrongroomError } from '../errors/error.js'
 import { load } from '../load.js'
+import { ownOf } from '../../protocol/own.js'
 import { anySignal } from '../../protocol/signals.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
 import { errorIn, type HandlerConfig, type HandlerError } from './handler-requests.js'
@@ -50,7 +51,7 @@ export const handlerFetch = (
 
   const send = async (input: RequestInfo | URL, init: VaultRequestInit = {}): Promise<Response> => {
     if (state.isClosed) return refuse('closed')
-    const { background, onProgress } = init
+    const { background, onProgress } = ownOf(init)
     if (onProgress && typeof onProgress !== 'function') throw new TypeError('onProgress is not a function')
     const request = new Request(input, init)
     const { url, method, mode } = request

@@ -1,5 +1,6 @@
 /** A logout at a token handler, which is sent again while only the way to the handler fails. */
 import { HANDLER_HEADER, USER } from '../../../glue/constants.js'
+import { ownOf } from '../../protocol/own.js'
 import { type Failure, repeat } from '../../protocol/repeat.js'
 import { retryAfter } from './handler-requests.js'
 
@@ -41,11 +42,12 @@ export const sendLogout = (
       if (mark !== USER && response.headers.get(HANDLER_HEADER) === 'cross_site_request') {
         // A handler of an earlier version refuses a header that names a session. Without the name, it would end any session.
         if (failed) throw { ...failed, isFinal: true }
+        response = undefined
         response = await post(USER)
       }
     } catch (error: any) {
       // The client was closed.
-      if (typeof error.code === 'string') throw Object.assign(error, { isFinal: true })
+      if (ownOf(error as Partial<LogoutFailure>).code) throw Object.assign(error, { isFinal: true })
     }
     if (response && (response.headers.has(HANDLER_HEADER) || !/^50[234]$/.test(`${response.status}`)))
       return response
