@@ -1,7 +1,7 @@
 // createAuth() with fake ports: its states, the replacement of vaults, and which session and error it shows.
 import assert from 'node:assert/strict'
 import { afterEach, mock, test } from 'node:test'
-import { FakeWorker, fakePage, settled } from '../support/fake_page.mjs'
+import { FakeWorker, fakePage, settled, storage } from '../support/fake_page.mjs'
 import { load } from '../support/page_module.mjs'
 
 fakePage()
@@ -25,7 +25,7 @@ afterEach(async () => {
   printed.length = 0
   now += MINUTE
   location.href = 'https://app.example/'
-  globalThis.localStorage = Object.create(null)
+  globalThis.localStorage = storage()
 })
 
 /** Creates an `Auth` that is closed after the test, so that a test that fails does not keep the process alive. */

@@ -1,6 +1,7 @@
 // The record of the last session's end, after which no guard and no `resume` signs the user in without a click.
 import assert from 'node:assert/strict'
 import { beforeEach, test } from 'node:test'
+import { storage } from '../support/fake_page.mjs'
 import { load } from '../support/page_module.mjs'
 
 const { recordEnd, needsUser } = await load('page/guards/end-record.ts', 'page/guards/end-reason.ts')
@@ -9,7 +10,7 @@ const ended = (endReason, more = {}) => ({ session: null, endReason, elsewhere: 
 const signedIn = (startedAt = Date.now() + 1) => ended(null, { session: { startedAt } })
 
 beforeEach(() => {
-  globalThis.localStorage = Object.create(null)
+  globalThis.localStorage = storage()
 })
 
 test('reason survives the vault until the user signs in', () => {
@@ -58,6 +59,15 @@ test('lost storage does not replace a reason', () => {
 test('end is not recorded while a user is signed in elsewhere', () => {
   assert.equal(recordEnd('one', ended('logged_out', { elsewhere: true })), 'logged_out')
   assert.equal(recordEnd('one', ended(null)), null)
+})
+
+test('member of Object.prototype is not a record', () => {
+  Object.defineProperty(Object.prototype, 'strongroom.end one', { value: 'logged_out 9', configurable: true })
+  try {
+    assert.equal(recordEnd('one', ended(null)), null)
+  } finally {
+    delete Object.prototype['strongroom.end one']
+  }
 })
 
 test('without localStorage the vault’s reason remains', () => {

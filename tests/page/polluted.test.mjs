@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFile, readdir } from 'node:fs/promises'
 import { mock, test } from 'node:test'
-import { FakeWorker, fakePage, settled } from '../support/fake_page.mjs'
+import { FakeWorker, fakePage, settled, storage } from '../support/fake_page.mjs'
 import { load } from '../support/page_module.mjs'
 
 fakePage()
@@ -45,8 +45,12 @@ const VALUES = {
   returnTo: '/evil',
   scope: 'admin',
   session: { claims: { sub: 'evil' }, startedAt: 5 },
+  'strongroom.fallback /auth': '1',
   wasm: 'https://evil.example/a.wasm',
 }
+
+/** Keys of localStorage that the page puts together. An item that is not there would be read from `Object.prototype`. */
+const KEYS = ['strongroom.fallback /auth', 'strongroom.fallback /auth since']
 
 /** Returns the names of all members that the page's code reads or writes. */
 async function namesOfMembers() {
@@ -63,18 +67,18 @@ const outcome = (promise) => promise.then(JSON.stringify, ({ code, message }) =>
 
 /** Connects, signs in and out. Resolves with what worker and app have seen. `later` is called after `createAuth()`. */
 async function life(later = () => {}) {
-  globalThis.localStorage = Object.create(null)
+  globalThis.localStorage = storage()
   location.href = 'https://app.example/'
-  const worker = new FakeWorker({ user: undefined })
+  const worker = new FakeWorker({ user: 'alice' })
   const names = []
   const states = []
-  const auth = createAuth({ dedicated: (name) => (names.push(name), worker) })
+  const auth = createAuth({ dedicated: (name) => (names.push(name), worker), fallback: '/auth' })
   later()
   auth.subscribe(({ status, session, error }) => states.push([status, session?.claims.sub, error?.code]))
   await settled()
   const login = outcome(auth.login({ prompt: 'login' }))
   await settled()
-  worker.announce({ t: 'session', session: { claims: { sub: 'alice' }, startedAt: 5 }, reason: null })
+  worker.announce({ t: 'session', session: { claims: { sub: 'bob' }, startedAt: 5 }, reason: null })
   worker.announce({ t: 'done', id: worker.received.findLast(({ t }) => t === 'login')?.id })
   await settled()
   const logout = outcome(auth.logout())
@@ -100,8 +104,8 @@ async function livesWith(name) {
 
 test('the page reads nothing from Object.prototype', async () => {
   const usual = await life()
-  assert.match(usual, /"connected","alice".*"login":"{.*"logout":"{/)
-  const names = await namesOfMembers()
+  assert.match(usual, /"connected","alice".*"connected","bob".*"login":"{.*"logout":"{/)
+  const names = [...KEYS, ...(await namesOfMembers())]
   assert.ok(names.includes('fallback') && names.includes('startedAt'))
   const changed = []
   for (const name of names) {

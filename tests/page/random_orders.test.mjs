@@ -2,7 +2,7 @@
 // has settled, and nothing happens after close(). FROM and COUNT choose the seeds, and STEPS the length of an order.
 import assert from 'node:assert/strict'
 import { mock, test } from 'node:test'
-import { fakePage, settled } from '../support/fake_page.mjs'
+import { fakePage, settled, storage } from '../support/fake_page.mjs'
 import { load } from '../support/page_module.mjs'
 
 const page = fakePage()
@@ -211,7 +211,7 @@ for (const kind of ['client', 'auth']) {
     const from = Number(process.env.FROM ?? 1)
     for (let seed = from; seed < from + Number(process.env.COUNT ?? 150); seed++) {
       mockNow += 120_000
-      globalThis.localStorage = Object.create(null)
+      globalThis.localStorage = storage()
       const problem = await run(seed * 7919, kind)
       if (problem) found.push(problem)
     }

@@ -21,7 +21,7 @@ class Locks {
 export const storage = () =>
   Object.create({
     getItem(key) {
-      return this[key] ?? null
+      return Object.hasOwn(this, key) ? this[key] : null
     },
     setItem(key, value) {
       this[key] = `${value}`

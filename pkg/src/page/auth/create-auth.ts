@@ -158,7 +158,7 @@ export const createAuth = <Claims = DefaultClaims>(source: AuthSource, given?: A
   const item = (key: string, value?: number): unknown => {
     if (!fallback) return
     try {
-      return value ? (localStorage[key] = value) : localStorage[key]
+      return value ? (localStorage[key] = value) : (localStorage.getItem(key) ?? undefined)
     } catch {
       return
     }

@@ -25,10 +25,10 @@ export const recordEnd = (
 ): EndReason | null => {
   try {
     const key = `${END} ${app}`
-    const [reason, at = 0] = (localStorage[key] ?? '').split(' ')
+    const [reason, at = 0] = (localStorage.getItem(key) ?? '').split(' ')
     if (session) {
       // A session that began earlier may belong to another worker, and does not show that the user has signed in.
-      if (session.startedAt > at) localStorage[key] = ` ${session.startedAt}`
+      if (session.startedAt > +at) localStorage[key] = ` ${session.startedAt}`
       // A tab that missed a logout reports `storage_lost`, which does not replace a recorded reason.
     } else if (!endReason || endReason === 'storage_lost') return (reason as EndReason) || endReason
     // With `elsewhere`, a user has signed in through another worker since this session ended.

@@ -42,6 +42,7 @@ export const sendLogout = (
       if (mark !== USER && response.headers.get(HANDLER_HEADER) === 'cross_site_request') {
         // A handler of an earlier version refuses a header that names a session. Without the name, it would end any session.
         if (failed) throw { ...failed, isFinal: true }
+        // If this attempt fails, the response before it must not count.
         response = undefined
         response = await post(USER)
       }
