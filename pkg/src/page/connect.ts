@@ -235,22 +235,16 @@ export const connect = async (
     get elsewhere() {
       return !state.session && state.elsewhere
     },
-    fetch: async (input, init, { onProgress } = ownOf(init)) =>
-      vaultFetch(
-        onProgress
-          ? (await load(() => import('./streaming/streaming.js'), 'webSocket')).watched(
-              connection,
-              onProgress,
-            )
-          : connection,
-        input,
-        init,
-        (call) => {
-          // The API does not accept the token, and a login brings another one.
-          if (call.status === 401) on({ t: 'refused', startedAt: state.session?.startedAt })
-          emit('call', call)
-        },
-      ).catch((error) => {
+    async fetch(input, init) {
+      const { onProgress } = ownOf(init)
+      const via = onProgress
+        ? (await load(() => import('./streaming/streaming.js'), 'webSocket')).watched(connection, onProgress)
+        : connection
+      return vaultFetch(via, input, init, (call) => {
+        // The API does not accept the token, and a login brings another one.
+        if (call.status === 401) on({ t: 'refused', startedAt: state.session?.startedAt })
+        emit('call', call)
+      }).catch((error) => {
         const { login } = ownOf(error as Partial<StrongroomError>)
         if (error instanceof StrongroomError && login) {
           error.stepUp = async (options) => {
@@ -259,7 +253,8 @@ export const connect = async (
           }
         }
         throw error
-      }),
+      })
+    },
     eventSource: (url, init, target = createTarget(url)) =>
       implementTarget('eventSource', target, connection, init, auth),
     webSocket: (url, protocols, target = createTarget(url)) =>
