@@ -88,6 +88,20 @@ for (const [error, shown, cause] of [
     new Error('no route to redis://own:secret@store:6379/0?key=secret'),
     'Error: no route to redis://store:6379',
   ],
+  // As Deno writes the address of a request that failed.
+  ...[
+    '/users?mail=bob@corp.example&sig=secret',
+    '/Users(1)?sig=secret',
+    "/Users('b')?sig=secret",
+    '/users?sig=secret',
+    '',
+  ].map((path) => [
+    new TypeError(`error sending request for url (http://api.example:80${path}): client error (Connect)`),
+    'TypeError: error sending request for url (http://api.example client error (Connect)',
+  ]),
+  [new Error("no route to redis://own:a'secret@store:6379"), 'Error: no route to redis://store:6379'],
+  [new Error('no route to redis://own:a/secret@store:6379'), 'Error: no route to redis://'],
+  [new Error(`${'a '.repeat(490)} redis://own:a-long-secret@store:6379`), 'Error: a a'],
   [
     Object.assign(new Error('connect to 127.0.0.1:6379'), { code: 'ECONNREFUSED' }),
     'ECONNREFUSED',

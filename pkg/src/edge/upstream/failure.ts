@@ -31,8 +31,19 @@ export const nameOf = (error: unknown): string => {
   return found ?? ''
 }
 
-/** An address in a message: its scheme, and its host without the user. */
-const ADDRESS = /\b([a-z][\w+.-]*:\/\/)(?:[^\s"'<>]*@)?([^\s"'<>/?#)]*)[^\s"'<>)]*/gi
+/** An address in a message, and what follows it without a space. */
+const ADDRESS = /\b[a-z][\w+.-]*:\/\/\S*/gi
+
+/** An address at the end of a message. If the message is cut, its last address may have lost its host. */
+const LAST_ADDRESS = /\b[a-z][\w+.-]*:\/\/\S*$/i
+
+/** Returns the scheme and the host of an address, or only the scheme if the address cannot be parsed. */
+const withoutSecrets = (address: string): string => {
+  const [scheme] = address.split('//')
+  // A message may have a mark of punctuation after an address.
+  const ended = address.replace(/[)"'>,;:.]+$/, '')
+  return URL.canParse(ended) ? `${scheme}//${new URL(ended).host}` : `${scheme}//`
+}
 
 /** The longest description of an error. */
 const LONGEST = 200
@@ -52,9 +63,9 @@ export const messageOf = (error: unknown): { name: string; message: string } => 
 /** Returns the name of an error and its message as one line, without what follows the host of an address. */
 export const describe = (error: unknown): string => {
   const { name, message } = messageOf(error)
-  return `${nameOf(error) || name}: ${message}`
-    .slice(0, READ)
-    .replace(ADDRESS, '$1$2')
+  const read = message.length > READ ? message.slice(0, READ).replace(LAST_ADDRESS, '') : message
+  return `${nameOf(error) || name}: ${read}`
+    .replace(ADDRESS, withoutSecrets)
     .replace(/[^ -~]+/g, ' ')
     .slice(0, LONGEST)
 }
