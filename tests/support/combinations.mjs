@@ -5,6 +5,15 @@
 export const ALL = Boolean(process.env.TEST_ALL)
 
 /**
+ * Returns the rows of a table that run: all of them with `--all`, or if `cargo xtask test changed` finds that a change
+ * concerns the file. Otherwise only the first row runs, because another test guards the rule, and the table its cases.
+ *
+ * @template T
+ * @param {T[]} table
+ */
+export const rows = (table) => (ALL || process.env.TEST_ROWS ? table : table.slice(0, 1))
+
+/**
  * Returns the options of a token handler. In a run of all combinations, sessions are bound if the browser supports it, so
  * that all tests in `tests/edge` show that nothing changes for clients that do not support it.
  *

@@ -153,7 +153,7 @@ impl Plan {
             return format!("{path} concerns everything");
         }
         let row = |kind: &Kind| {
-            let name = format!("{kind:?}").to_lowercase();
+            let name = kind.name();
             let all = repository.needs.get(kind).map_or(0, BTreeMap::len);
             match self.files.get(kind) {
                 _ if self.kinds.contains(kind) => format!("  {name}"),

@@ -92,9 +92,9 @@ enum Command {
         /// `browser` runs the same suite in Chromium.
         #[arg(long, value_enum, value_delimiter = ',')]
         engines: Vec<browser::Engine>,
-        /// Also run the combinations that only repeat a behavior in another mode, and all files in a whole Chromium instead
-        /// of its headless shell. This takes twice as long. For the kind `packaging`: build an app with every bundler, and
-        /// print a table.
+        /// Also run the files named `*.all.test.mjs` and the combinations that only repeat a behavior in another mode, and all
+        /// files in a whole Chromium instead of its headless shell. This takes three times as long. For the kind
+        /// `packaging`: build an app with every bundler, and print a table.
         #[arg(long)]
         all: bool,
         /// Run nothing. Print how long the kinds and the slowest files took, and the trend.

@@ -1,13 +1,12 @@
 //! Runs the test files of a folder, each in its own process.
 
 use crate::at_once::each;
-use crate::paths::at;
+use crate::paths::{files_below, root};
 use crate::process::{Process, node};
 use crate::progress::{seconds, with_minutes};
 use crate::times;
 use anyhow::{Context, Result, bail};
 use std::cmp::Reverse;
-use std::fs;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -46,7 +45,6 @@ const QUIET: &str = "--disable-warning=ExperimentalWarning";
 /// The number of files that run at the same time.
 #[derive(Clone, Copy)]
 pub(crate) enum AtOnce {
-    One = 1,
     /// Files without a browser use a core each.
     Two = 2,
     /// Files share nothing: each has its own browser, profile, servers and ports. Three browsers occupy two cores: with
@@ -75,47 +73,53 @@ impl FromStr for Part {
     }
 }
 
+/// The end of the names of files that the usual run leaves out. They run with `--all`, and if a change concerns them.
+pub(crate) const LEFT_OUT: &str = ".all.test.mjs";
+
+/// The environment variable that tells test files to run all rows of their tables: see tests/support/combinations.mjs.
+const ROWS: &str = "TEST_ROWS";
+
 /// The test files of a folder.
 pub(crate) struct Suite {
     files: Vec<String>,
+    has_all_rows: bool,
 }
 
 impl Suite {
-    /// Returns all `*.test.mjs` files of `folder`. Fails if there are no such files, because Node's test runner would
-    /// pass silently.
+    /// Returns all `*.test.mjs` files in `folder` and in its own folders. Fails if there are no such files, because Node's
+    /// test runner would pass silently.
     pub(crate) fn of(folder: &str) -> Result<Self> {
-        let mut names = fs::read_dir(at(folder))
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| name.ends_with(".test.mjs"))
-            .collect::<Vec<_>>();
-        if names.is_empty() {
+        let mut files = files_below(root(), folder)?;
+        files.retain(|file| file.ends_with(".test.mjs"));
+        if files.is_empty() {
             bail!("{folder} has no *.test.mjs, so there is nothing to run");
         }
-        names.sort();
-        let files = names
-            .iter()
-            .map(|name| format!("{folder}/{name}"))
-            .collect();
-        Ok(Self { files }.longest_first())
+        Ok(Self::new(files, false))
     }
 
-    /// Returns a suite of these files.
+    /// Returns a suite of these files, each with all rows of its tables.
     pub(crate) fn files(files: &[String]) -> Self {
-        let files = files.to_vec();
-        Self { files }.longest_first()
+        Self::new(files.to_vec(), true)
+    }
+
+    fn new(mut files: Vec<String>, has_all_rows: bool) -> Self {
+        files.sort_by_key(|file| place(file));
+        Self {
+            files,
+            has_all_rows,
+        }
+    }
+
+    /// Leaves out the files that run only with `--all`, unless `all` is true.
+    pub(crate) fn usual(mut self, all: bool) -> Self {
+        self.files.retain(|file| all || !file.ends_with(LEFT_OUT));
+        self
     }
 
     /// Adds the files of another suite.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.files.extend(other.files);
-        self.longest_first()
-    }
-
-    fn longest_first(mut self) -> Self {
-        self.files.sort_by_key(|file| place(file));
-        self
+        Self::new(self.files, self.has_all_rows)
     }
 
     /// Keeps only the files with these names.
@@ -133,6 +137,7 @@ impl Suite {
         let files = self.files.into_iter().skip(number - 1).step_by(of);
         Self {
             files: files.collect(),
+            ..self
         }
     }
 
@@ -149,6 +154,13 @@ impl Suite {
         prepare: impl Fn(Process) -> Result<Process> + Sync,
     ) -> Result<()> {
         let all = self.files.len();
+        let prepare = |process: Process| {
+            let process = prepare(process)?;
+            Ok(match self.has_all_rows {
+                true => process.env(ROWS, "1"),
+                false => process,
+            })
+        };
         let passes = |file: &str| run_file(file, &prepare).is_ok();
         verdict(all, &failed(&outcomes(at_once, self.files, passes)))
     }
@@ -161,6 +173,13 @@ impl Suite {
         prepare: impl Fn(Process) -> Result<Process> + Sync,
     ) -> Result<()> {
         let all = self.files.len();
+        let prepare = |process: Process| {
+            let process = prepare(process)?;
+            Ok(match self.has_all_rows {
+                true => process.env(ROWS, "1"),
+                false => process,
+            })
+        };
         let passes = |file: &str| run_file(file, &prepare).is_ok();
         let outcomes = outcomes(at_once, self.files, passes);
         let failed = once_more(failed(&outcomes), passes);
@@ -350,7 +369,7 @@ mod tests {
             runs.iter().filter(|name| *name == file).count() > failures
         };
         let files = names.iter().map(|name| (*name).to_owned()).collect();
-        let failed = once_more(failed(&outcomes(AtOnce::One, files, passes)), passes);
+        let failed = once_more(failed(&outcomes(AtOnce::Two, files, passes)), passes);
         (failed, runs.into_inner().unwrap().len())
     }
 
@@ -370,8 +389,9 @@ mod tests {
 
     #[test]
     fn long_files_of_both_suites_come_first() {
-        let suite = |files: &[&str]| Suite {
-            files: files.iter().map(|file| (*file).to_owned()).collect(),
+        let suite = |files: &[&str]| {
+            let files = files.iter().map(|file| (*file).to_owned());
+            Suite::new(files.collect(), false)
         };
         let both = suite(&["browser/leak.test.mjs", "browser/a.test.mjs"])
             .and(suite(&["engines/chromium.test.mjs"]));
@@ -384,10 +404,16 @@ mod tests {
     }
 
     #[test]
+    fn usual_run_leaves_files_out() {
+        let files = ["a.test.mjs", "b.all.test.mjs"].map(str::to_owned);
+        let suite = |all| Suite::new(files.to_vec(), false).usual(all).files;
+        assert_eq!(suite(false), files[..1]);
+        assert_eq!(suite(true), files);
+    }
+
+    #[test]
     fn parts_are_all_files() {
-        let suite = || Suite {
-            files: ["a", "b", "c"].map(str::to_owned).into(),
-        };
+        let suite = || Suite::new(["a", "b", "c"].map(str::to_owned).into(), false);
         let part = |text: &str| suite().part(text.parse().unwrap()).files;
         assert_eq!(part("1/2"), ["a", "c"]);
         assert_eq!(part("2/2"), ["b"]);

@@ -57,7 +57,12 @@ impl Kind {
         }
     }
 
-    /// Returns the folder with the kind's files, if it has one.
+    /// Returns the name by which a user chooses the kind.
+    pub(crate) fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+
+    /// Returns the folder with the kind's files, if it has one. Its own folders have files of the kind, too.
     pub(crate) fn folder(self) -> Option<&'static str> {
         Some(match self {
             Self::Page => "tests/page",
@@ -75,13 +80,18 @@ impl Kind {
 
 /// Returns the kind that runs a test file. The kind `browser` runs the suite of the engines in Chromium.
 pub(crate) fn kind_of(file: &str) -> Option<Kind> {
-    let (folder, name) = file.rsplit_once('/')?;
-    let is_of = |kind: &&Kind| kind.folder() == Some(folder);
-    let kind = Kind::all().iter().find(is_of)?;
-    match name {
-        "chromium.test.mjs" if *kind == Kind::Engines => Some(Kind::Browser),
-        name => name.ends_with(".test.mjs").then_some(*kind),
+    if !file.ends_with(".test.mjs") {
+        return None;
     }
+    let is_of = |kind: &&Kind| {
+        let rest = kind.folder().and_then(|folder| file.strip_prefix(folder));
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    let kind = Kind::all().iter().find(is_of)?;
+    Some(match kind {
+        Kind::Engines if file.ends_with("/chromium.test.mjs") => Kind::Browser,
+        kind => *kind,
+    })
 }
 
 /// What a change concerns, besides the test files that need what has changed, and besides formats.
@@ -191,8 +201,9 @@ pub(crate) fn run_some(
         if kinds.contains(kind) {
             run_kind(*kind, &OTHER_ENGINES, false, None, Scope::Whole)?;
         } else if let Some(files) = files.get(kind) {
-            println!("test {} files of {kind:?}", files.len());
-            run_files(*kind, Suite::files(files))?;
+            println!("test {}: {} files", kind.name(), files.len());
+            let suite = Suite::files(files);
+            run_suite(*kind, suite, &OTHER_ENGINES, false, Scope::Main)?;
         }
     }
     println!(
@@ -202,13 +213,14 @@ pub(crate) fn run_some(
     Ok(())
 }
 
-/// Runs files of a kind.
-fn run_files(kind: Kind, suite: Suite) -> Result<()> {
+/// Runs files of a kind, with what they need.
+fn run_suite(kind: Kind, suite: Suite, engines: &[Engine], all: bool, scope: Scope) -> Result<()> {
     match kind {
-        Kind::Site => site(suite, &OTHER_ENGINES, false),
-        Kind::Packaging | Kind::Browser => in_chromium(suite, false),
-        Kind::Edge => edge(suite, false),
-        Kind::Engines => in_engines(suite, &OTHER_ENGINES, Scope::Main),
+        Kind::Site => site(suite, engines, all),
+        Kind::Packaging | Kind::Browser => in_chromium(suite, all),
+        Kind::Edge => edge(suite, all),
+        Kind::Engines => in_engines(suite, engines, scope),
+        // The tests of the page bundle the page's sources, which import generated files.
         _ => {
             package::build()?;
             suite.run(AtOnce::Two, Ok)
@@ -263,23 +275,22 @@ fn run_kind(
     part: Option<Part>,
     scope: Scope,
 ) -> Result<()> {
-    let name = format!("{kind:?}").to_lowercase();
+    let name = kind.name();
     println!("test {name}");
     let start = Instant::now();
+    let files = || suite_of_kind(kind, engines, all, part);
     let result = match kind {
         Kind::Quick => quick(),
         Kind::Lint => lint(),
         Kind::Native => native(),
         Kind::Simulation => simulate(),
-        Kind::Page => page(),
-        Kind::Size => size(),
-        Kind::Site => Suite::of("tests/site").and_then(|suite| site(suite, engines, all)),
-        Kind::Supply => supply(),
-        Kind::Packaging => Suite::of("tests/packaging").and_then(|suite| in_chromium(suite, all)),
-        Kind::Browser => browser(all, part),
-        Kind::Edge => Suite::of("tests/edge").and_then(|suite| edge(suite, all)),
-        Kind::Engines => suite_of(engines).and_then(|suite| in_engines(suite, engines, scope)),
         Kind::Demo => demo(),
+        Kind::Supply => files().and_then(supply),
+        Kind::Size => {
+            let tests = files().and_then(|suite| run_suite(kind, suite, engines, all, scope));
+            tests.and_then(|()| crate::size(&[]))
+        }
+        _ => files().and_then(|suite| run_suite(kind, suite, engines, all, scope)),
     };
     times::note(&name, start.elapsed());
     let verdict = if result.is_ok() { "passed" } else { "FAILED" };
@@ -296,6 +307,21 @@ fn run_kind(
         seconds(start.elapsed())
     );
     result.with_context(|| format!("`cargo xtask test {name}`"))
+}
+
+/// Returns the files of a kind. The kind `browser` runs the suite of the engines in Chromium.
+fn suite_of_kind(kind: Kind, engines: &[Engine], all: bool, part: Option<Part>) -> Result<Suite> {
+    let folder = kind.folder().context("this kind has no test files")?;
+    let suite = Suite::of(folder)?.usual(all);
+    let suite = match kind {
+        Kind::Engines => only_of(engines, suite)?,
+        Kind::Browser => suite.and(only_of(&[Engine::Chromium], Suite::of("tests/engines")?)?),
+        _ => suite,
+    };
+    Ok(match part {
+        Some(part) => suite.part(part),
+        None => suite,
+    })
 }
 
 /// Tests the core and the tools. xtask is tested alone, because its dependencies were built for xtask alone. With the whole
@@ -324,7 +350,7 @@ fn quick() -> Result<()> {
     format()?;
     clippy()?;
     native()?;
-    page()?;
+    run_kind(Kind::Page, &[], false, None, Scope::Main)?;
     crate::demo_check(crate::demo_options(false, false))?;
     println!(
         "  tested: formats, clippy, the core in virtual time, the page's code in Node, and the demo in Chromium.\n  \
@@ -388,26 +414,14 @@ fn lint() -> Result<()> {
     package::build()
 }
 
-fn page() -> Result<()> {
-    // The tests bundle the page's sources, which import generated files.
-    package::build()?;
-    Suite::of("tests/page")?.run(AtOnce::One, Ok)
-}
-
-fn size() -> Result<()> {
-    package::build()?;
-    Suite::of("tests/size")?.run(AtOnce::One, Ok)?;
-    crate::size(&[])
-}
-
 /// Runs the tests of `tests/supply`. At the same time builds the vault's module a second time, which keeps one core busy.
-fn supply() -> Result<()> {
+fn supply(suite: Suite) -> Result<()> {
     package::build()?;
-    let tests = || Suite::of("tests/supply")?.run(AtOnce::Two, Ok);
-    let checks: [fn() -> Result<()>; 2] = [tests, supply::what_is_there];
-    each(checks.len(), checks, |check| check())
-        .into_iter()
-        .collect()
+    std::thread::scope(|scope| {
+        let checks = scope.spawn(supply::what_is_there);
+        let tests = suite.run(AtOnce::Two, Ok);
+        tests.and(checks.join().expect("the checks do not panic"))
+    })
 }
 
 /// Tests the documentation site with the reference. With `all`, every page is checked in each layout.
@@ -468,16 +482,6 @@ fn demo() -> Result<()> {
     each(checks.len(), checks, check).into_iter().collect()
 }
 
-/// Runs the files in `tests/browser`, or a part of them, and the suite of the engines in Chromium.
-fn browser(all: bool, part: Option<Part>) -> Result<()> {
-    let suite = Suite::of("tests/browser")?.and(suite_of(&[Engine::Chromium])?);
-    let suite = match part {
-        Some(part) => suite.part(part),
-        None => suite,
-    };
-    in_chromium(suite, all)
-}
-
 /// Runs tests that use Chromium. With `all`, sets the variable [`ALL`] for them.
 fn in_chromium(suite: Suite, all: bool) -> Result<()> {
     let prepare = |process: Process| in_all_or_in_shell(with_chromium(process)?, all);
@@ -495,12 +499,12 @@ fn in_all_or_in_shell(process: Process, all: bool) -> Result<Process> {
     }
 }
 
-/// Returns the test file of each of these engines.
-fn suite_of(engines: &[Engine]) -> Result<Suite> {
+/// Keeps the test file of each of these engines.
+fn only_of(engines: &[Engine], suite: Suite) -> Result<Suite> {
     let files = engines
         .iter()
         .map(|engine| format!("{engine}.test.mjs").to_lowercase());
-    Suite::of("tests/engines")?.only(&files.collect::<Vec<_>>())
+    suite.only(&files.collect::<Vec<_>>())
 }
 
 /// Runs the suite in each of these engines.
