@@ -87,6 +87,7 @@ fn listed() -> Result<BTreeSet<String>> {
 
 /// The files of the repository, and what each test file reads.
 struct Repository {
+    graph: Graph,
     /// The test files of each kind that has files, with what they need.
     needs: BTreeMap<Kind, BTreeMap<String, BTreeSet<String>>>,
 }
@@ -94,9 +95,8 @@ struct Repository {
 impl Repository {
     fn read() -> Result<Self> {
         let files = listed()?;
-        let graph = Graph::of(&files, |file| {
-            fs::read_to_string(at(file)).unwrap_or_default()
-        });
+        let read = |file: &str| fs::read_to_string(at(file)).unwrap_or_default();
+        let graph = Graph::of(&files, read)?;
         let needs = Kind::value_variants().iter().filter_map(|kind| {
             kind.folder()?;
             let own = |file: &&String| test::kind_of(file) == Some(*kind);
@@ -106,9 +106,8 @@ impl Repository {
             };
             Some((*kind, files.iter().filter(own).map(needs).collect()))
         });
-        Ok(Self {
-            needs: needs.collect(),
-        })
+        let needs = needs.collect();
+        Ok(Self { graph, needs })
     }
 
     fn plan(&self, changed: &[String]) -> Plan {
@@ -124,6 +123,8 @@ impl Repository {
             }
             if path.ends_with(".rs") {
                 plan.kinds.extend([Kind::Lint, Kind::Native]);
+            } else if self.graph.is_read_by_rust(path) {
+                plan.kinds.insert(Kind::Native);
             }
             for (kind, file) in self.readers(path) {
                 plan.files.entry(kind).or_default().push(file.clone());
@@ -275,6 +276,24 @@ mod tests {
             &["edge/header_limits"],
         );
         check("docs/oauth2-proxy.md", &["edge/guards"], &["browser/tabs"]);
+    }
+
+    #[test]
+    fn document_concerns_tests_of_rust_that_read_it() {
+        for (path, is_read) in [
+            ("docs/conformance.md", true),
+            ("docs/performance.md", true),
+            ("docs/errors.md", true),
+            ("docs/providers/keycloak.md", true),
+            ("docs/security-claims.md", true),
+            ("docs/sessions.md", true),
+            ("docs/edge-page.md", false),
+            ("docs/faq.md", false),
+        ] {
+            assert!(at(path).exists(), "{path}");
+            let plan = REPOSITORY.plan(&[path.to_owned()]);
+            assert_eq!(plan.kinds.contains(&Kind::Native), is_read, "{path}");
+        }
     }
 
     #[test]

@@ -13,6 +13,13 @@ use crate::measure::floors;
 use anyhow::Result;
 use proc_macro2::{Delimiter, Literal, TokenStream, TokenTree};
 
+/// The written files that have values, each with its source. The others have only types, which the build checks.
+pub(crate) const VALUES: [(&str, &str); 3] = [
+    enums::END_REASONS,
+    (metadata::FILE, metadata::SOURCE),
+    (options::FILE, options::SOURCE),
+];
+
 /// Writes everything.
 pub(crate) fn write() -> Result<()> {
     constants::write()?;

@@ -1,28 +1,28 @@
 //! The files of the repository that each script needs, as its string literals say.
 
+use crate::facts::VALUES;
 use crate::facts::constants::SHARED;
 use crate::measure::scan::{Kind, Language, pieces};
+use crate::process::cargo;
+use anyhow::Result;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// The files that each file names: imports, folders that it reads, and programs that it starts.
 pub(crate) struct Graph {
     edges: BTreeMap<String, BTreeSet<String>>,
+    /// The files, other than those of Rust, that tests of Rust and the tools read.
+    read_by_rust: BTreeSet<String>,
 }
 
 /// Crates by what scripts load: modules, and files that `cargo xtask build` writes from facts of Rust.
 const MODULES: [(&str, &str); 5] = [
     ("strongroom.js", "src/browser/"),
     ("strongroom_bg.wasm", "src/browser/"),
-    ("strongroom_edge.js", "src/edge/"),
-    ("strongroom_edge_bg.wasm", "src/edge/"),
+    ("strongroom_edge.js", "src/edge/module/"),
+    ("strongroom_edge_bg.wasm", "src/edge/module/"),
     ("strongroom_testing.js", "tests/kit/"),
-];
-
-/// The sources of those files in `pkg/src/generated` that have values. The build checks the types in the others.
-const GENERATED: [(&str, &str); 3] = [
-    ("end-reasons", "src/rules/session/end_reason.rs"),
-    ("metadata", "src/rules/oauth/metadata.rs"),
-    ("options", "src/vault/config/options.rs"),
 ];
 
 /// The file with the constants of Rust.
@@ -36,11 +36,11 @@ const GUIDES: &str = "guide.mjs";
 
 impl Graph {
     /// Returns the graph of these files. `read` returns a file's text.
-    pub(crate) fn of(files: &BTreeSet<String>, read: impl Fn(&str) -> String) -> Self {
+    pub(crate) fn of(files: &BTreeSet<String>, read: impl Fn(&str) -> String) -> Result<Self> {
         let finder = Finder {
             files,
             entries: entries(&read("pkg/entries.mjs")),
-            crates: crates(files, &read),
+            crates: crates()?,
         };
         let edges = files.iter().filter_map(|file| {
             let named = if ends(file, &SCRIPTS) {
@@ -52,9 +52,25 @@ impl Graph {
             };
             Some((file.clone(), named))
         });
-        Self {
-            edges: edges.collect(),
-        }
+        let edges = edges.collect();
+        // `changed` and its table name files without reading them.
+        let of_rust = |file: &&String| {
+            let is_table = file.starts_with("xtask/src/changed") || *file == "xtask/src/test.rs";
+            file.ends_with(".rs") && !is_table
+        };
+        let rust = files.iter().filter(of_rust);
+        let read_by_rust = rust
+            .flat_map(|file| finder.read_by_rust(file, &read(file)))
+            .collect();
+        Ok(Self {
+            edges,
+            read_by_rust,
+        })
+    }
+
+    /// Returns true if the kind `native` reads a file that is not of Rust.
+    pub(crate) fn is_read_by_rust(&self, file: &str) -> bool {
+        self.read_by_rust.contains(file)
     }
 
     /// Returns the files that a file needs, itself included.
@@ -124,6 +140,30 @@ impl Finder<'_> {
         named
     }
 
+    /// Returns the files that literals of Rust name: by the path from the root, from the file, or from `docs`.
+    fn read_by_rust(&self, file: &str, text: &str) -> BTreeSet<String> {
+        let mut named = BTreeSet::new();
+        for piece in pieces(Language::Rust, text) {
+            let path = piece.text.split('{').next().unwrap_or_default();
+            if piece.kind != Kind::Literal || path.contains(' ') {
+                continue;
+            }
+            let path = path.trim_end_matches('/');
+            let from_file = normal(&format!("{}/{path}", folder(file)));
+            for path in [path, &from_file, &format!("docs/{path}")] {
+                if self.files.contains(path) {
+                    named.insert(path.to_owned());
+                }
+                // A folder, or the beginning of a path that is put together.
+                if path.starts_with("docs/providers") && file.starts_with("tests/") {
+                    named.extend(self.below("docs/providers/"));
+                }
+            }
+        }
+        named.retain(|path| !path.ends_with(".rs"));
+        named
+    }
+
     /// Returns the sources of what a document or a page imports.
     fn imported_in(&self, text: &str) -> BTreeSet<String> {
         let words = text.split(['\'', '"']);
@@ -145,11 +185,11 @@ impl Finder<'_> {
             true => normal(&format!("{}/{word}", folder(file))),
             false => word.trim_start_matches('/').to_owned(),
         };
-        if let Some(name) = path.strip_prefix("pkg/src/generated/") {
-            let row = GENERATED.iter().find(|(one, _)| *one == stem(name));
-            named.extend(row.map(|(_, source)| (*source).to_owned()));
-        }
         let path_of_source = path.strip_suffix(".js").unwrap_or(&path);
+        let value = VALUES
+            .iter()
+            .find(|(file, _)| file.strip_suffix(".ts") == Some(path_of_source));
+        named.extend(value.map(|(_, source)| (*source).to_owned()));
         let candidates = [
             path.clone(),
             format!("{path_of_source}.ts"),
@@ -205,12 +245,6 @@ fn name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Returns the name of a file up to its first dot.
-fn stem(path: &str) -> &str {
-    let name = name(path);
-    name.split('.').next().unwrap_or(name)
-}
-
 /// Resolves `.` and `..` in a path.
 fn normal(path: &str) -> String {
     let mut parts = Vec::new();
@@ -236,51 +270,47 @@ fn entries(text: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Returns for each crate's folder those of all crates that its build contains, itself included.
-fn crates(
-    files: &BTreeSet<String>,
-    read: &impl Fn(&str) -> String,
-) -> BTreeMap<String, BTreeSet<String>> {
-    let root = read("Cargo.toml");
-    let folders: BTreeMap<&str, &str> = root
-        .lines()
-        .filter_map(|line| {
-            let (name, rest) = line.split_once(" = { ")?;
-            Some((name, rest.split_once("path = \"")?.1.split_once('"')?.0))
-        })
-        .collect();
-    let direct = |folder: &str| -> Vec<String> {
-        let manifests = files.iter().filter(|file| {
-            file.starts_with(folder)
-                && file.ends_with("/Cargo.toml")
-                && !file.contains("/isolates/")
-        });
-        let texts: Vec<_> = manifests.map(|file| read(file)).collect();
-        let lines = texts.iter().flat_map(|text| {
-            let builds = text.split("[dev-dependencies]").next().unwrap_or(text);
-            builds
-                .lines()
-                .filter_map(|line| line.strip_suffix(".workspace = true"))
-        });
-        lines
-            .filter_map(|name| Some(format!("{}/", folders.get(name)?)))
-            .collect()
+/// Returns for the folder of each crate in [`MODULES`] those of all crates that its build contains, itself included.
+fn crates() -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let arguments = [
+        "metadata",
+        "--no-deps",
+        "--offline",
+        "--format-version",
+        "1",
+    ];
+    let metadata: Value = serde_json::from_str(&cargo().args(arguments).read()?)?;
+    let root = metadata["workspace_root"].as_str().unwrap_or_default();
+    let relative = |path: &Path| {
+        let path = path.strip_prefix(root).unwrap_or(path);
+        format!("{}/", path.display())
     };
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut direct = BTreeMap::new();
+    for package in list(&metadata["packages"]) {
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
+        let in_build = |dependency: &Value| {
+            let path = dependency["path"].as_str()?;
+            dependency["kind"]
+                .is_null()
+                .then(|| relative(Path::new(path)))
+        };
+        let dependencies = list(&package["dependencies"]);
+        let folders: Vec<_> = dependencies.iter().filter_map(in_build).collect();
+        direct.insert(relative(manifest.parent().unwrap_or(manifest)), folders);
+    }
     let all = |start: &str| {
         let mut needed = BTreeSet::from([start.to_owned()]);
         let mut open = vec![start.to_owned()];
         while let Some(folder) = open.pop() {
-            open.extend(
-                direct(&folder)
-                    .into_iter()
-                    .filter(|next| needed.insert(next.clone())),
-            );
+            let next = direct.get(&folder).into_iter().flatten();
+            open.extend(next.filter(|next| needed.insert((*next).clone())).cloned());
         }
         needed
     };
     let starts: BTreeSet<_> = MODULES.iter().map(|(_, folder)| *folder).collect();
-    starts
+    Ok(starts
         .into_iter()
         .map(|folder| (folder.to_owned(), all(folder)))
-        .collect()
+        .collect())
 }

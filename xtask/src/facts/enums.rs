@@ -19,6 +19,12 @@ struct Union {
     about: &'static str,
 }
 
+/// The file with the reasons, which are values too, and its source.
+pub(super) const END_REASONS: (&str, &str) = (
+    "pkg/src/generated/end-reasons.ts",
+    "src/rules/session/end_reason.rs",
+);
+
 const UNIONS: [Union; 2] = [
     Union {
         source: "src/rules/base/error.rs",
@@ -27,8 +33,8 @@ const UNIONS: [Union; 2] = [
         about: "The stable identifier of an error. A released code is never renamed or reused.",
     },
     Union {
-        source: "src/rules/session/end_reason.rs",
-        file: "pkg/src/generated/end-reasons.ts",
+        source: END_REASONS.1,
+        file: END_REASONS.0,
         name: "EndReason",
         about: "The reason why a session ended.",
     },

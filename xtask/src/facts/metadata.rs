@@ -8,8 +8,8 @@ use proc_macro2::{TokenStream, TokenTree};
 use std::fmt::Write as _;
 use std::fs;
 
-const SOURCE: &str = "src/rules/oauth/metadata.rs";
-const FILE: &str = "pkg/src/generated/metadata.ts";
+pub(super) const SOURCE: &str = "src/rules/oauth/metadata.rs";
+pub(super) const FILE: &str = "pkg/src/generated/metadata.ts";
 
 /// A row of `members!`.
 struct Row {

@@ -8,8 +8,8 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::fmt::Write as _;
 use std::fs;
 
-const SOURCE: &str = "src/vault/config/options.rs";
-const FILE: &str = "pkg/src/generated/options.ts";
+pub(super) const SOURCE: &str = "src/vault/config/options.rs";
+pub(super) const FILE: &str = "pkg/src/generated/options.ts";
 
 pub(super) fn write() -> Result<()> {
     let source = fs::read_to_string(at(SOURCE))?;
