@@ -3,7 +3,7 @@
 use crate::paths::target;
 use crate::process::{Process, program};
 use crate::progress::{Output, step};
-use crate::simulation::{COPY, VARIABLE, broken, built, executable, write_copy};
+use crate::simulation::{COPY, VARIABLE, broken, built, executable, tests, write_copy};
 use crate::variants::{ALSO, Noticer, PLANTED, VARIANTS};
 use anyhow::{Result, bail};
 use clap::Args;
@@ -104,19 +104,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     search.run()
 }
 
-/// Breaks one rule at a time, until an order or a test notices it.
+/// Explores the two base worlds with all rules, and then breaks one rule at a time, until an order or a test notices it.
 pub(crate) fn controls() -> Result<()> {
     let copy = target(COPY);
     write_copy(&copy)?;
-    let program = step("explore: build the broken variants", Output::Quiet, || {
+    let search = step("explore: build the broken variants", Output::Quiet, || {
         executable(broken(&copy, search()))
     })?;
+    program(&search).run()?;
     let mut missed = Vec::new();
     let planted = PLANTED.iter().map(|it| (it.control, it.noticed_by));
     for (control, noticer) in planted.chain(ALSO.iter().copied()) {
         let label = format!("noticed: {}", fault(control));
         let noticed = step(&label, Output::Quiet, || {
-            notices(&copy, &program, control, noticer)
+            notices(&copy, &search, control, noticer)
         });
         if let Err(error) = noticed {
             eprintln!("{error:#}");
@@ -150,8 +151,8 @@ fn notices(copy: &Path, search: &Path, control: &str, noticer: Noticer) -> Resul
                 "strongroom-edge" => "handler",
                 vault => vault.trim_start_matches("strongroom-"),
             };
-            let tests = program(&executable(broken(copy, built(package, target)))?);
-            let ran = tests.args([test]).env(VARIABLE, control).run_quietly();
+            let built = program(&executable(broken(copy, tests(package, target)))?);
+            let ran = built.args([test]).env(VARIABLE, control).run_quietly();
             match ran {
                 Ok(()) => bail!("the test {test} passes"),
                 Err(_) => Ok(()),

@@ -5,7 +5,6 @@ use crate::browser::{Engine, with_chromium, with_engines, with_headless_shell};
 use crate::process::{Process, cargo, node};
 use crate::programs::{self, with_programs};
 use crate::progress::{Output, seconds, step};
-use crate::simulation::Lives;
 use crate::suite::{AtOnce, Part, Suite};
 use crate::{docs, explore, install, package, simulation, supply, testing, times, wasm, workflows};
 use anyhow::{Context, Result};
@@ -334,12 +333,9 @@ fn native() -> Result<()> {
     })
 }
 
-/// Simulates lives of vaults and of isolates, and explores small worlds. `cargo xtask simulate` simulates three times as many.
+/// Simulates lives of vaults and of isolates, and explores small worlds, with all rules and with broken ones. `cargo xtask
+/// simulate` simulates three times as many lives.
 fn simulate() -> Result<()> {
-    for (lives, sessions) in [(Lives::Vaults, 7_000), (Lives::Isolates, 2_000)] {
-        simulation::run(lives, Some(sessions), None)?;
-    }
-    explore::run(&explore::Options::default())?;
     simulation::controls(false)?;
     explore::controls()
 }
