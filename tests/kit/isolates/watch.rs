@@ -606,11 +606,11 @@ impl World {
                 let isolate = visit.isolate;
                 let lost = self.watch.lost_intents.get(&i);
                 // The lost intent lets another isolate begin at once, and the one with the successor cannot store it.
-                let stood_since = |at| {
+                let stood = |since, until| {
                     self.isolates[isolate].stopped.is_some()
-                        || self.watch.stood(isolate, at, self.now) > 0
+                        || self.watch.stood(isolate, since, until) > 0
                 };
-                let stood_without_intent = lost.is_some_and(|at| stood_since(*at));
+                let stood_without_intent = lost.is_some_and(|at| stood(*at, self.now));
                 let loss = if sent < rotated.sent {
                     Some(Loss::Overtaken)
                 } else if !rotated.has_answered {
@@ -625,8 +625,8 @@ impl World {
                         .any(|id| self.cannot_know_intent(*id, i))
                 {
                     Some(Loss::Intent)
-                } else if stood_since(rotated.sent) {
-                    // It could neither store the successor within its lease, nor learn that the write was lost.
+                } else if stood(rotated.sent, self.lease_end(rotated.by)) {
+                    // It could neither store the successor within its lease, nor learn that a write was lost.
                     Some(Loss::Commit)
                 } else {
                     None
