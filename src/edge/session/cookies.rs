@@ -150,6 +150,15 @@ impl<'a> Jar<'a> {
         [self.prefix(), &self.config.cookie.name].concat()
     }
 
+    /// Returns the names of all cookies that [`Self::set_session`] writes.
+    fn session_names(&self) -> [String; MOST_PIECES] {
+        let name = self.session();
+        core::array::from_fn(|i| match i {
+            0 => name.clone(),
+            i => piece_name(&name, i as u64),
+        })
+    }
+
     /// Returns the name of the cookie for the login with this key. If the key is empty, returns the prefix of all such
     /// names.
     pub(crate) fn login(&self, key: &str) -> String {
@@ -201,23 +210,16 @@ impl<'a> Jar<'a> {
                 set.push(self.write(&stale, "", self.same_site(), Some(Millis::ZERO)));
             }
         }
-        let is_replaced = |other: &str| other == name || other == piece_name(&name, 1);
         let taken = value.len() + pieces.len() * size(&piece_name(&name, 1), "2~");
-        let taken = taken + had.size(|other| self.stays(other) && !is_replaced(other));
+        let taken = taken + self.size_beside_session(had);
         set.extend(self.clear_logins(had, taken, None));
         Some(set)
     }
 
     /// Clears the session's cookies.
     pub(crate) fn clear_session(&self, had: &Cookies<'_>) -> Vec<String> {
-        let name = self.session();
         let mut cleared = Vec::new();
-        for i in 0..MOST_PIECES as u64 {
-            let name = if i == 0 {
-                name.clone()
-            } else {
-                piece_name(&name, i)
-            };
+        for name in self.session_names() {
             if had.value(&name) != CookieValue::Missing {
                 cleared.push(self.write(&name, "", self.same_site(), Some(Millis::ZERO)));
             }
@@ -341,6 +343,12 @@ impl<'a> Jar<'a> {
         self.is_of_any_tenant(name) && self.tenant_of_login(name).is_none()
     }
 
+    /// Returns the bytes of the cookies that stay, without those of this tenant's session.
+    fn size_beside_session(&self, had: &Cookies<'_>) -> usize {
+        let session = self.session_names();
+        had.size(|name| self.stays(name) && !session.iter().any(|piece| piece == name))
+    }
+
     /// Returns the longest value of the cookie of the login with this key, so that this cookie and the sessions fit into
     /// the header.
     pub(crate) fn room_for_login(&self, had: &Cookies<'_>, key: &str) -> usize {
@@ -366,11 +374,7 @@ impl<'a> Jar<'a> {
         had: &Cookies<'_>,
         (key, value): (&str, &str),
     ) -> Vec<String> {
-        let session = self.session();
-        let is_session =
-            |name: &str| (0..MOST_PIECES as u64).any(|i| name == piece_name(&session, i));
-        let stays = |name: &str| self.stays(name) && name != session && !is_session(name);
-        let taken = had.size(stays) + size(&self.login(key), value);
+        let taken = self.size_beside_session(had) + size(&self.login(key), value);
         self.clear_logins(had, taken, None)
     }
 
