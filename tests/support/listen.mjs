@@ -41,8 +41,8 @@ export async function listen({ handler, upgrade, host = '127.0.0.1', port = 0, o
 
 /**
  * Resolves with a port that was free a moment ago, for programs that cannot search for a port or report which port they
- * use. By default, the port is one that no system gives to a connection or to a server that asks for any port, so that
- * nothing takes it meanwhile.
+ * use. By default, the port is outside the ranges from which Linux, macOS and Windows give ports to connections and to
+ * servers that ask for any port, so that nothing takes it meanwhile.
  *
  * @param {{ port?: number, orNext?: boolean }} [options] As for `listen()`.
  */

@@ -141,9 +141,9 @@ codes! {
     /// names `auth_time`, pages can compare it.
     SignInNotRepeated = "sign_in_not_repeated", "Find out if the provider supports max_age and prompt=login (OIDC Core 3.1.2.1): some providers ignore one or both.";
     /// A warning: the ID token of a login lacks a claim that `sameClaims` names. Refreshes of this session do not compare this
-    /// claim. Appears once on the page's console, or in the token handler's log. A guard also has
-    /// this code when it refuses a user because a claim is missing, is not verified or has no allowed value. The handler's
-    /// log then names the guard and the claim, at most once a minute for each.
+    /// claim. Appears once on the page's console, or in the token handler's log. A guard also has this code when it refuses a
+    /// user because a claim is missing, is not verified or has no allowed value. The handler's log then names the guard and
+    /// the claim, at most once a minute for each.
     ClaimMissing = "claim_missing", "For a guard, compare the claim that the log names with `allow`. Otherwise let the provider add the claim to ID tokens, also at a refresh, or sign in with the parameter or scope that it needs for the claim.";
     /// With `accounts`: another user signed in, in an account that has a session. The session continues, and the tokens of the
     /// login were not kept.

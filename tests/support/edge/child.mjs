@@ -44,9 +44,9 @@ export async function startServer(command, args, { env, cwd }) {
  * Starts a program that ends with this process, by the signal `endBy`. With `user`, the program runs as this user.
  * `output` is the stream with the line that says that the program is ready.
  *
- * @returns {{ firstLine: Promise<string>, throwIfEnded(): void, pid: number, pause(): void, goOn(): void, end(signal: NodeJS.Signals): Promise<{ code:
- *   number | null, signal: string | null }>, stop(): Promise<void> }} If the program ends by itself, the promises
- *   reject with the program's whole output.
+ * @returns {{ firstLine: Promise<string>, throwIfEnded(): void, pid: number, pause(): void, goOn(): void,
+ *   end(signal: NodeJS.Signals): Promise<{ code: number | null, signal: string | null }>, stop(): Promise<void> }} If the
+ *   program ends by itself, the promises reject with the program's whole output.
  */
 export function start(
   command,
@@ -82,7 +82,7 @@ export function start(
   firstLine.catch(() => {})
   return {
     firstLine,
-    /** Throws if the program has ended, so that nobody waits for it. */
+    /** Throws if the program has ended: a wait for it would never end. */
     throwIfEnded() {
       if (failure) throw failure
     },
