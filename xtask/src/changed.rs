@@ -207,12 +207,12 @@ mod tests {
             "browser/popup",
             "engines/chromium",
             "engines/webkit",
-            "edge/fallback",
+            "edge/features/fallback",
         ];
         let handler = [
-            "edge/handler.bun",
-            "edge/header_limits",
-            "edge/tenants",
+            "edge/platforms/handler.bun",
+            "edge/features/header_limits",
+            "edge/features/tenants",
             "browser/servers",
         ];
         check("src/vault/login/callback.rs", &vault, &handler[..3]);
@@ -233,13 +233,13 @@ mod tests {
     fn source_of_the_package_concerns_tests_that_load_it() {
         let doctor = [
             "supply/doctor_provider",
-            "edge/guards_doctor",
+            "edge/features/guards_doctor",
             "browser/pinned",
         ];
         check(
             "pkg/src/doctor/requests.ts",
             &doctor,
-            &["browser/tabs", "edge/header_limits"],
+            &["browser/tabs", "edge/features/header_limits"],
         );
         check(
             "pkg/src/bindings/vue.ts",
@@ -248,18 +248,18 @@ mod tests {
         );
         check(
             "pkg/src/edge/adapters/express.ts",
-            &["edge/adapters"],
-            &["edge/header_limits"],
+            &["edge/platforms/adapters"],
+            &["edge/features/header_limits"],
         );
         check(
             "pkg/src/worker/store-lock.ts",
             &["browser/tabs"],
-            &["edge/header_limits"],
+            &["edge/features/header_limits"],
         );
         check(
             "pkg/src/page/guards/guard.ts",
             &["browser/tabs"],
-            &["edge/header_limits"],
+            &["edge/features/header_limits"],
         );
     }
 
@@ -268,14 +268,18 @@ mod tests {
         check(
             "docs/edge-page.md",
             &["supply/documents"],
-            &["browser/tabs", "edge/header_limits"],
+            &["browser/tabs", "edge/features/header_limits"],
         );
         check(
             "docs/frameworks.md",
             &["supply/words"],
-            &["edge/header_limits"],
+            &["edge/features/header_limits"],
         );
-        check("docs/oauth2-proxy.md", &["edge/guards"], &["browser/tabs"]);
+        check(
+            "docs/oauth2-proxy.md",
+            &["edge/features/guards"],
+            &["browser/tabs"],
+        );
     }
 
     #[test]
@@ -300,7 +304,7 @@ mod tests {
     fn support_concerns_its_users() {
         check(
             "tests/support/edge/redis.mjs",
-            &["edge/redis_clients"],
+            &["edge/platforms/redis_clients"],
             &["browser/tabs"],
         );
         check(
@@ -314,7 +318,7 @@ mod tests {
     fn constant_of_the_handler_concerns_the_page_that_reads_it() {
         check(
             "src/edge/marker.rs",
-            &["edge/header_limits", "browser/tabs"],
+            &["edge/features/header_limits", "browser/tabs"],
             &[],
         );
     }

@@ -1,4 +1,4 @@
-/** Serves the isolate's coordinator over HTTP, for `overHttp()` of tests/edge/over_http.mjs. */
+/** Serves the isolate's coordinator over HTTP, for `overHttp()` of tests/edge/platforms/over_http.mjs. */
 export default (source) => ({
   async fetch(request, env) {
     const coordinator = source(env)
