@@ -210,7 +210,7 @@ mod tests {
             "edge/features/fallback",
         ];
         let handler = [
-            "edge/platforms/handler.bun",
+            "edge/platforms/handler.bun.all",
             "edge/features/header_limits",
             "edge/features/tenants",
             "browser/servers",
@@ -233,7 +233,7 @@ mod tests {
     fn source_of_the_package_concerns_tests_that_load_it() {
         let doctor = [
             "supply/doctor_provider",
-            "edge/features/guards_doctor",
+            "edge/features/guards_doctor.all",
             "browser/pinned",
         ];
         check(
@@ -304,7 +304,7 @@ mod tests {
     fn support_concerns_its_users() {
         check(
             "tests/support/edge/redis.mjs",
-            &["edge/platforms/redis_clients"],
+            &["edge/platforms/redis_clients.all"],
             &["browser/tabs"],
         );
         check(

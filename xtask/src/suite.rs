@@ -26,7 +26,7 @@ const LONG: [&str; 20] = [
     "leak.test.mjs",
     "callback_attacks.test.mjs",
     "vault_origin_frame.test.mjs",
-    "browser.node.test.mjs",
+    "browser.node.all.test.mjs",
     "escrow.test.mjs",
     "process_death.test.mjs",
     "clocks.test.mjs",

@@ -6,6 +6,7 @@ import { request as open } from 'node:http'
 import { createServer } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
+import { rows } from '../../support/combinations.mjs'
 import { startApp } from '../../support/edge/app.mjs'
 
 const time = { timeout: 60_000 }
@@ -76,7 +77,7 @@ const cases = [
   ),
 ].map((each, index) => ({ ...each, index }))
 
-for (const platform of ['node', 'bun', 'deno', 'workerd']) {
+for (const platform of rows(['node', 'bun', 'deno', 'workerd'])) {
   describe(platform, { timeout: 180_000 }, () => {
     let app, upstream, visitor, token
     /** The upstream's connection of the last request. */
@@ -129,6 +130,7 @@ for (const platform of ['node', 'bun', 'deno', 'workerd']) {
 
     for (const { name, respond, index, reflection, isSearched, passes, isCoded } of cases) {
       if (!respond) continue
+      // claim: handler-61
       test(`${name}: one line`, time, async () => {
         const { status, headers, body } = await call(index)
         const lines = await linesOf(index)

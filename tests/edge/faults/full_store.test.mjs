@@ -35,6 +35,7 @@ after(async () => {
   await server?.stop()
 })
 
+// claim: handler-49
 test('full Redis refuses writes and keeps sessions', time, async () => {
   await client.configSet('maxmemory-policy', 'noeviction')
   await client.configSet('maxmemory', '1')

@@ -57,6 +57,7 @@ for (const method of ['GET', 'DELETE']) {
   })
 }
 
+// claim: handler-81
 test('POST is not sent again, because the API may have received it', time, async () => {
   assert.equal(await callAgain({ method: 'POST', body: 'a', headers: { 'content-length': '1' } }, 1), 502)
   assert.equal(await callAgain({ method: 'POST' }, 1), 502)

@@ -54,6 +54,7 @@ after(async () => {
 
 for (const reflection of ROUTES) {
   for (const status of [600, 999]) {
+    // claim: handler-36
     test(`a response with status ${status} is a 502 (${reflection})`, time, async () => {
       head = `HTTP/1.1 ${status} Odd`
       const response = await visitor.call(`/${reflection}/x`)

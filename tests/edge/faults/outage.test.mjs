@@ -31,6 +31,7 @@ test('unreachable Redis is an error in both clients', async (t) => {
   for (const client of [nodeRedis, ioredis]) await allReject(redis(() => client)({}), Error)
 })
 
+// claim: handler-61
 test('HTTP store error excludes the token', async (t) => {
   const server = await startRedis()
   const rest = await startRedisRest(server.url)

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { createClient } from '@redis/client'
 import { after, before, describe, test } from 'node:test'
 import { createTokenHandler, redis } from '../../../pkg/dist/edge.js'
+import { rows } from '../../support/combinations.mjs'
 import { startInProcess } from '../../support/edge/in_process.mjs'
 import { startRedis } from '../../support/edge/redis.mjs'
 import { Visitor } from '../../support/edge/visitor.mjs'
@@ -16,7 +17,7 @@ const SILENCE = /^the coordinator is down: it cannot be (read|written to): Timeo
 
 const isCallback = ({ pathname }) => pathname === '/auth/callback'
 
-for (const storage of ['sealed-in-cookie', 'in-store']) {
+for (const storage of rows(['in-store', 'sealed-in-cookie'])) {
   describe(`a paused Redis, ${storage}`, { timeout: 120_000 }, () => {
     let server, client, app, alice, bob, back
     const faults = []
@@ -78,6 +79,7 @@ for (const storage of ['sealed-in-cookie', 'in-store']) {
       assert.equal(faults.filter(({ message }) => SILENCE.test(message)).length, 1)
     })
 
+    // claim: handler-49
     test('session continues when the store resumes', async () => {
       server.goOn()
       const deadline = Date.now() + GIVES_UP

@@ -5,12 +5,13 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { WHOLE } from '../../support/combinations.mjs'
 import { startServer } from '../../support/edge/child.mjs'
 import { siteOfGuide, startNginx } from '../../support/edge/nginx.mjs'
 import { freePort } from '../../support/listen.mjs'
 
 const APP = fileURLToPath(new URL('../apps/restarting.mjs', import.meta.url))
-const RESTARTS = 20
+const RESTARTS = WHOLE ? 20 : 4
 const DRAIN = 0.2
 
 const startInstance = (port) =>
@@ -41,6 +42,7 @@ const OWN = { 'X-Strongroom': '1', 'Sec-Fetch-Site': 'same-origin' }
 const READ = ['/auth/session', { headers: OWN }]
 const WRITE = ['/auth/logout', { method: 'POST', headers: OWN }]
 
+// claim: handler-77
 test(`${RESTARTS} restarts behind nginx lose no request`, { timeout: 120_000 }, async (t) => {
   const ports = [await freePort(), await freePort()]
   const listen = await freePort()

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
 import { after, before, test } from 'node:test'
 import { createTokenHandler, inIsolate } from '../../../pkg/dist/edge.js'
+import { leftOut } from '../../support/combinations.mjs'
 import { startApp } from '../../support/edge/app.mjs'
 import { startInProcess } from '../../support/edge/in_process.mjs'
 import { PLATFORMS } from '../../support/edge/platforms.mjs'
@@ -124,7 +125,7 @@ test('silent body outlasts the limits of the process, whose dispatcher sends the
   }
 })
 
-test('bun: silent body outlasts the limit of the process', time, async () => {
+leftOut('bun: silent body outlasts the limit of the process', time, async () => {
   const events = new EventEmitter()
   onRequest = ({ url }, response) => {
     if (url === '/') return response.end()

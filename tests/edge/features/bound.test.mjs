@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { after, before, test } from 'node:test'
 import { booted } from '../../support/app.mjs'
 import { launchBrowser } from '../../support/browser.mjs'
-import { ALL } from '../../support/combinations.mjs'
+import { ALL, leftOut, rows } from '../../support/combinations.mjs'
 import {
   BOUND,
   boundCookie,
@@ -18,7 +18,7 @@ import {
 const time = { timeout: 60_000 }
 
 /** Each case is a platform, a coordinator and a storage. */
-const CASES = [
+const CASES = rows([
   ['node', 'in-isolate', 'sealed-in-cookie'],
   ['workerd', 'durable-object', 'in-store'],
   ...(ALL
@@ -29,7 +29,7 @@ const CASES = [
         ['deno', 'node-redis', 'in-store'],
       ]
     : []),
-]
+])
 const apps = {}
 
 before(async () => {
@@ -61,6 +61,7 @@ for (const [platform, , storage] of CASES) {
     }),
   )
 
+  // claim: handler-78
   test(`the browser renews the bound cookie before a call: ${name}`, time, () =>
     use(async (app, page) => {
       await app.setClock(LIFE)
@@ -74,7 +75,7 @@ for (const [platform, , storage] of CASES) {
   // The native tests check the rules. A run without `--all` tests the rest of the browser's part on one platform.
   if (!ALL && platform !== 'node') continue
 
-  test(`a slow registration is the only one: ${name}`, time, async () => {
+  leftOut(`a slow registration is the only one: ${name}`, time, async () => {
     const app = apps[platform + storage]
     const page = await app.open()
     const before = app.requestsTo('/auth/bind').length
@@ -86,7 +87,7 @@ for (const [platform, , storage] of CASES) {
     await page.context().close()
   })
 
-  test(`two tabs with six calls cause one renewal: ${name}`, time, () =>
+  leftOut(`two tabs with six calls cause one renewal: ${name}`, time, () =>
     use(async (app, page) => {
       const other = await app.open('/', page.context())
       await booted(other)
@@ -103,7 +104,7 @@ for (const [platform, , storage] of CASES) {
     }),
   )
 
-  test(`a failed renewal is renewal_failed, and the session goes on: ${name}`, time, () =>
+  leftOut(`a failed renewal is renewal_failed, and the session goes on: ${name}`, time, () =>
     use(async (app, page) => {
       await app.setClock(LIFE)
       await app.expire(page)
@@ -116,7 +117,7 @@ for (const [platform, , storage] of CASES) {
     }),
   )
 
-  test(`a browser that has lost the key signs in again: ${name}`, time, () =>
+  leftOut(`a browser that has lost the key signs in again: ${name}`, time, () =>
     use(async (app, page) => {
       const session = await page.context().newCDPSession(page)
       await session.send('Network.enable')
@@ -136,7 +137,7 @@ for (const [platform, , storage] of CASES) {
     }),
   )
 
-  test(`a logout ends the browser’s bound session: ${name}`, time, () =>
+  leftOut(`a logout ends the browser’s bound session: ${name}`, time, () =>
     use(async (app, page) => {
       await page.evaluate(() => auth.logout())
       const names = (await page.context().cookies(app.site.origin)).map(({ name }) => name)
@@ -146,7 +147,7 @@ for (const [platform, , storage] of CASES) {
     }),
   )
 
-  test(`a second login is bound, too: ${name}`, time, () =>
+  leftOut(`a second login is bound, too: ${name}`, time, () =>
     use(async (app, page) => {
       await app.signIn(page, { prompt: 'login' })
       await app.setClock(LIFE)
@@ -178,6 +179,7 @@ const signInUnbound = async (app, run) => {
   }
 }
 
+// claim: handler-78
 test('a browser without support goes on as before', time, () =>
   alone({}, (app) =>
     signInUnbound(app, async (page) => {

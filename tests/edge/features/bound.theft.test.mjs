@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { booted } from '../../support/app.mjs'
-import { ALL } from '../../support/combinations.mjs'
+import { ALL, rows } from '../../support/combinations.mjs'
 import { BOUND, LIFE, startBound } from '../../support/edge/bound.mjs'
 import { startFirefox } from '../../support/engines/firefox.mjs'
 
 const time = { timeout: 60_000 }
 
 /** Each case is a platform, a coordinator and a storage. */
-const CASES = [
+const CASES = rows([
   ['node', 'in-isolate', 'sealed-in-cookie'],
   ['workerd', 'durable-object', 'in-store'],
   ...(ALL
@@ -18,7 +18,7 @@ const CASES = [
         ['deno', 'deno-kv', 'sealed-in-cookie'],
       ]
     : []),
-]
+])
 
 const call = { path: '/api/orders' }
 

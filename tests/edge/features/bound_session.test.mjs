@@ -51,6 +51,7 @@ test('request with the renewed cookie has the session', async () => {
   assert.equal((await handler.session(request())).claims.sub, 'alice')
 })
 
+// claim: handler-63
 test('copy of the session cookie has no session', async () => {
   visitor.cookies.delete(BOUND)
   assert.equal(await handler.session(request()), null)

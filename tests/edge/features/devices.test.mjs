@@ -34,6 +34,7 @@ const devices = (page) => page.evaluate(async () => (await devices()).sessions)
 const signOutOthers = (page) => page.evaluate(async () => (await devices()).signOutOtherDevices())
 const codeOf = async (page) => (await call(page, `${app.api.url}me`)).error?.code
 
+// claim: handler-72
 test('a device lists the user’s devices, and signs out the others', time, async () => {
   const [laptop, phone, elsewhere] = [await signedIn(), await signedIn(), await signedIn(BOB)]
   // The list is written after the response to the login.

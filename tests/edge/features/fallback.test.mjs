@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { booted, giveConsent } from '../../support/app.mjs'
 import { launchBrowser, shareBrowser, together } from '../../support/browser.mjs'
+import { leftOut, rows } from '../../support/combinations.mjs'
 import { serveFallback } from '../../support/fallback.mjs'
 import { until } from '../../support/until.mjs'
 
@@ -87,11 +88,11 @@ async function callApi(page) {
   assert.deepEqual(seen, [200, url])
 }
 
-for (const [name, without, launch] of [
+for (const [name, without, launch] of rows([
   ['without WebAssembly', ['WebAssembly']],
   ['without all that Lockdown Mode removes', LOCKDOWN],
   ['without JIT', [], { args: ['--js-flags=--jitless'] }],
-]) {
+])) {
   test(`browser ${name} signs in through the handler`, time, async () => {
     const browser = launch && (await launchBrowser(launch))
     const { provider, ledger } = app
@@ -112,7 +113,7 @@ for (const [name, without, launch] of [
   })
 }
 
-for (const name of LOCKDOWN.slice(1)) {
+for (const name of rows(LOCKDOWN.slice(1))) {
   // claim: script-45
   test(`page without ${name} uses the vault, and sends the handler no request`, time, async () => {
     const page = await open([name])
@@ -162,7 +163,7 @@ test('user who gets a vault is signed out of the handler, once', time, async () 
   await context.close()
 })
 
-test('user of an earlier vault does not come back after the handler', time, async () => {
+leftOut('user of an earlier vault does not come back after the handler', time, async () => {
   const context = await usedBoth([], { requestTimeout: 120 })
   // The vault's session ends once, whether handler and provider respond or not.
   app.isHandlerDown = true
@@ -294,7 +295,7 @@ test('logout at the handler that is sent again spares a user who has signed in m
   await context.close()
 })
 
-test('older tab learns of the logout at the handler', time, async () => {
+leftOut('older tab learns of the logout at the handler', time, async () => {
   const old = await open(['WebAssembly'])
   await signIn(old, 'handler')
   await old.goto(`${app.site.origin}/orders?WebAssembly`)
@@ -305,7 +306,7 @@ test('older tab learns of the logout at the handler', time, async () => {
   await next.context().close()
 })
 
-test('older tab that has no message of the logout waits for its user, too', time, async () => {
+leftOut('older tab that has no message of the logout waits for its user, too', time, async () => {
   const old = await open(['WebAssembly'])
   await signIn(old, 'handler')
   // As if the page were left before the response.
@@ -318,7 +319,7 @@ test('older tab that has no message of the logout waits for its user, too', time
   await next.context().close()
 })
 
-test('response that is not from the handler does not count as its logout', time, async () => {
+leftOut('response that is not from the handler does not count as its logout', time, async () => {
   const context = await usedHandler()
   const handler = app.site.below['/auth/']
   const responded = new Promise((resolve) => {
@@ -334,7 +335,7 @@ test('response that is not from the handler does not count as its logout', time,
   await context.close()
 })
 
-test('login at the handler that returns to a vault is signed out', time, async () => {
+leftOut('login at the handler that returns to a vault is signed out', time, async () => {
   const page = await open(['WebAssembly'])
   await page.evaluate(() => void auth.login({ returnTo: '/orders' }).catch(() => {}))
   await giveConsent(page)
@@ -345,7 +346,7 @@ test('login at the handler that returns to a vault is signed out', time, async (
   await page.context().close()
 })
 
-test('resume does not begin a session that ends at once', time, async () => {
+leftOut('resume does not begin a session that ends at once', time, async () => {
   const context = await usedHandler()
   app.setPage('', { resume: 'redirect' })
   const next = await open([], { context })
@@ -354,14 +355,14 @@ test('resume does not begin a session that ends at once', time, async () => {
   await context.close()
 })
 
-test('resume and account are ignored', time, async () => {
+leftOut('resume and account are ignored', time, async () => {
   app.setPage('account: 1', { resume: 'redirect' })
   const page = await open(['WebAssembly'])
   assert.deepEqual(await user(page), ['handler', null])
   await page.context().close()
 })
 
-test('error names what the handler lacks', time, async () => {
+leftOut('error names what the handler lacks', time, async () => {
   const page = await open(['WebAssembly'])
   const failures = await page.evaluate(async () => {
     const { inspect } = await auth.connect()

@@ -50,6 +50,7 @@ const user = async (visitor) => {
   return { status: response.status, body: await response.json() }
 }
 
+// claim: network-5
 test('OAuth app: the token is used until GitHub refuses it', async () => {
   const { github, visitor, faults } = await signedIn()
   assert.deepEqual(faults, [])

@@ -49,6 +49,7 @@ for (const storage of ['sealed-in-cookie', 'in-store']) {
     const who = async (visitor) => (await visitor.session()).session?.claims.sub
     const home = ({ pathname }) => pathname === '/home'
 
+    // claim: handler-80
     test('each user gets their own session', async (t) => {
       t.after(() => setClocks(0))
       const accounts = Array.from({ length: 4 }, () => ACCOUNTS.map(({ username }) => username)).flat()

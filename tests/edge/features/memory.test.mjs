@@ -58,6 +58,7 @@ after(async () => {
 })
 
 for (const kind of Object.keys(RESPONSES)) {
+  // claim: handler-76
   test(`responses ${kind} do not leak memory`, { timeout: 60_000 }, async () => {
     const many = async (count) => {
       for (let i = 0; i < count; i++)
@@ -82,6 +83,7 @@ test('handlers of dropped tenants free their memory', { timeout: 60_000 }, async
   assert.equal(memory.buffer.byteLength, before)
 })
 
+// claim: handler-30
 test('header names are compared in their CGI form', async () => {
   const headers = {
     x_forwarded_for: '10.0.0.1',

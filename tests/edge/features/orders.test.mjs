@@ -48,6 +48,7 @@ const reasonOf = async (visitor) => {
   return (await response.json()).reason
 }
 
+// claim: handler-68
 test('end() at one handler ends the sessions of a user at another one', time, async () => {
   const [[first, user], [second], [bob]] = [
     await signedIn('alice'),

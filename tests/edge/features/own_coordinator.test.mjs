@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { createTokenHandler, inIsolate } from '../../../pkg/dist/edge.js'
+import { leftOut } from '../../support/combinations.mjs'
 import { newFolder } from '../../support/edge/bundle.mjs'
 import { startInProcess } from '../../support/edge/in_process.mjs'
 import { Visitor } from '../../support/edge/visitor.mjs'
@@ -16,7 +17,7 @@ const COORDINATORS = {
 }
 
 for (const [kind, code] of Object.entries(COORDINATORS)) {
-  test(`file of the guide tests a ${kind} coordinator`, { timeout: 120_000 }, async (t) => {
+  leftOut(`file of the guide tests a ${kind} coordinator`, { timeout: 120_000 }, async (t) => {
     const guide = await readGuide('docs/edge-deploy.md')
     const folder = await newFolder()
     t.after(folder.remove)

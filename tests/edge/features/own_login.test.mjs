@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test'
 import { readAddress } from '../../support/address_attacks.mjs'
 import { booted, waitUntil } from '../../support/app.mjs'
 import { NOTHING, PAGE_HEADERS } from '../../support/callback_page.mjs'
+import { leftOut } from '../../support/combinations.mjs'
 import { startPage } from '../../support/edge/page.mjs'
 import { expression } from '../../support/engines/driver.mjs'
 
@@ -118,7 +119,7 @@ for (const way of ['frame', 'popup']) {
   })
 }
 
-test('a page without headers: no session, by a popup over strict cookies', time, async () => {
+leftOut('a page without headers: no session, by a popup over strict cookies', time, async () => {
   // The control needs the provider's cookies in a frame.
   assert.equal(await attack(strict, 'popup', {}, { limit: 4000 }), null)
 })

@@ -34,6 +34,7 @@ picture.src = '/files/1.png'
 })
 after(() => Promise.all([app?.close(), pages?.close()]))
 
+// claim: handler-14
 test('page connects and signs in when it is shown, and its pictures load before', time, async () => {
   const close = await pages.open()
   try {

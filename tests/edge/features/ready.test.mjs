@@ -337,6 +337,7 @@ const breakable = (t) => {
   return cores
 }
 
+// claim: handler-36
 test('trapped core is replaced at the next request', async (t) => {
   const copy = await anotherCopy('trap')
   const cores = breakable(t)

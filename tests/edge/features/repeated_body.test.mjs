@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { readBody } from '../../support/body.mjs'
-import { ALL } from '../../support/combinations.mjs'
+import { ALL, rows } from '../../support/combinations.mjs'
 import { startApp } from '../../support/edge/app.mjs'
 import { listen } from '../../support/listen.mjs'
 
@@ -16,7 +16,7 @@ const time = { timeout: 60_000 }
 /** The longest body that is sent again, in bytes. */
 const LONGEST = 64 * 1024
 
-for (const [platform, coordinator] of Object.entries(COORDINATORS)) {
+for (const [platform, coordinator] of rows(Object.entries(COORDINATORS))) {
   describe(`${platform}: bodies of repeated requests`, time, () => {
     const received = []
     let nonces = 0
@@ -52,6 +52,7 @@ for (const [platform, coordinator] of Object.entries(COORDINATORS)) {
     }
 
     for (const length of [0, 1, LONGEST]) {
+      // claim: end-22
       test(`body of ${length} bytes is sent again`, time, async () => {
         const body = 'a'.repeat(length)
         const response = await post(body, { 'content-length': `${length}` })

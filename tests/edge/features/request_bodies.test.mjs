@@ -98,6 +98,7 @@ const refuseOnce = () => {
 
 const NONE = { body: '', framing: undefined }
 for (const [version, send] of Object.entries(VERSIONS)) {
+  // claim: end-22
   test(`${version}: DELETE without a body is sent again after a refused token`, time, async () => {
     refuseOnce()
     assert.equal(await send('DELETE'), 200)

@@ -58,6 +58,7 @@ test("server code calls a route with the user's session", time, async () => {
   assert.match(cookie, /^__Host-strongroom=/)
 })
 
+// claim: handler-20
 test('logout reaches handlers that share the coordinator', time, async () => {
   alice = new Visitor(app.place)
   await alice.signIn()

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { readGuide } from '../../recipes/guide.mjs'
 import { giveConsent, htmlWith } from '../../support/app.mjs'
-import { ALL } from '../../support/combinations.mjs'
+import { ALL, leftOut, rows, WHOLE } from '../../support/combinations.mjs'
 import { clickLate, startPage } from '../../support/edge/page.mjs'
 import { listen } from '../../support/listen.mjs'
 import { installWorkers } from '../../support/workers.mjs'
@@ -87,7 +87,7 @@ before(async () => {
     globalThis.auth = createAuth('/auth')
     globalThis.guarded = auth.requireSession()`
   app.site.files['/link.html'] = SHELL
-  workers = await installWorkers()
+  if (WHOLE) workers = await installWorkers()
   guide = await readGuide('docs/pwa.md')
 }, time)
 after(async () => {
@@ -173,8 +173,8 @@ describe("the app's page in place of the handler", { timeout: 120_000 }, () => {
   })
 })
 
-/** The workers of a run without `--all`: a listener, and a real worker. */
-const USUAL = ['network first', 'Workbox, network first']
+/** The workers of a run without `--all`: a listener, and a real worker, which the usual run leaves out. */
+const USUAL = rows(['network first', 'Workbox, network first'])
 for (const [kind, listener] of Object.entries({ ...PASSING, ...REAL })) {
   if (!ALL && !USUAL.includes(kind)) continue
   describe(`a worker that passes on: ${kind}`, { timeout: 300_000 }, () => {
@@ -244,18 +244,17 @@ const afterFirst = (listener) => async (workers) => {
   return { ...files, '/sw.js': `${guide.block('// public/first.js')};\n${files['/sw.js']}` }
 }
 
-/** Workers that leave the addresses to the browser, as the guide says. */
+/** Workers that leave the addresses to the browser, as the guide says. The usual run has the first two. */
 const LEAVING = {
   'the first lines, before “its address”': afterFirst(() => ({ '/sw.js': worker(REPLACING['its address']) })),
+  'control: with the line': `if (/^\\/(auth|api)\\//.test(new URL(event.request.url).pathname)) return;${REPLACING['its address']}`,
   'the first lines, before Angular’s': afterFirst(({ ngsw }) =>
     ngsw('/link.html', SHELL, { navigationUrls: ['/**'] }),
   ),
-  'control: with the line': `if (/^\\/(auth|api)\\//.test(new URL(event.request.url).pathname)) return;${REPLACING['its address']}`,
-  // claim: handler-15
   'Workbox, as the guide says': workboxShell(() => line('Workbox in a worker of your own')),
 }
 
-for (const [kind, listener] of Object.entries(LEAVING)) {
+for (const [kind, listener] of Object.entries(LEAVING).slice(0, WHOLE ? undefined : 2)) {
   test(`${kind}, the worker does not matter`, time, async () => {
     const page = await controlled(listener)
     await page.goto(`${app.site.origin}/auth/login?returnTo=/link.html`)
@@ -275,7 +274,7 @@ const SHELLS = {
 }
 
 for (const [kind, listener] of Object.entries(SHELLS)) {
-  test(
+  leftOut(
     `${kind} worker with the app’s shell for each address: the handler gets no request`,
     time,
     async () => {

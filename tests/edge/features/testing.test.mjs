@@ -61,6 +61,7 @@ test('a handler with the keys of the sessions accepts their cookies', time, asyn
   assert.equal((await sent(app, cookies)).authorization, 'Bearer the-token-of-bob')
 })
 
+// claim: handler-83
 test('a handler with other keys refuses the cookies', time, async () => {
   const app = await start()
   const cookies = await app.sessions.cookies()
@@ -72,6 +73,7 @@ test('a handler with other keys refuses the cookies', time, async () => {
   }
 })
 
+// claim: handler-83
 test('a handler of an app that is served over https warns once of a test key', time, async () => {
   const [real, other] = [1, 2].map(() => randomBytes(32).toString('base64'))
   for (const [KEYS, url, origin, warnings] of [

@@ -1,7 +1,8 @@
 // Uploads over the token handler last longer than a token, a connection and a page, and keep the session from the idle
 // limit.
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
+import { leftOut, WHOLE } from '../../support/combinations.mjs'
 import { startPage } from '../../support/edge/page.mjs'
 import { content, startUploads, testUploads } from '../../support/uploads.mjs'
 
@@ -28,11 +29,11 @@ after(async () => {
   await uploads?.close()
 })
 
-testUploads(() => ({ app, uploads, page, signIn: app.signIn }))
+if (WHOLE) testUploads(() => ({ app, uploads, page, signIn: app.signIn }))
 
 const upload = () => page.evaluate((endpoint) => uploads.tus({ endpoint }), `${app.api.url}files`)
 
-test('a refused part of more than 64 KB fails, and the next attempt continues', time, async () => {
+leftOut('a refused part of more than 64 KB fails, and the next attempt continues', time, async () => {
   uploads.reset()
   uploads.onPart = async (part) => {
     if (part === 3) uploads.refusesNext = true
@@ -42,7 +43,7 @@ test('a refused part of more than 64 KB fails, and the next attempt continues', 
   assert.equal(app.api.requests.filter(({ method }) => method === 'POST').length, 1)
 })
 
-test("XMLHttpRequest: headers of tus are enough on the app's origin", time, async () => {
+leftOut("XMLHttpRequest: headers of tus are enough on the app's origin", time, async () => {
   uploads.reset()
   uploads.base = `${app.site.origin}/api/files`
   const url = await page.evaluate(() =>
@@ -51,32 +52,37 @@ test("XMLHttpRequest: headers of tus are enough on the app's origin", time, asyn
   assert.deepEqual(await uploads.read(url), content)
 })
 
-for (const background of [false, true]) {
-  const what = background ? 'a background upload is not activity' : 'an upload in flight is activity'
-  test(what, time, async () => {
-    uploads.reset()
-    let respond
-    const arrived = new Promise((resolve) => {
-      app.api.on('held', ({ response }) => {
-        respond = () => response.end('done')
-        resolve()
+describe('an upload that waits for its response', { concurrency: 2 }, () => {
+  for (const background of [false, true]) {
+    const what = background ? 'is not activity in the background' : 'is activity'
+    // claim: handler-82
+    test(what, time, async () => {
+      const page = await app.open()
+      await app.signIn(page)
+      const path = background ? 'held-in-background' : 'held'
+      let respond
+      const arrived = new Promise((resolve) => {
+        app.api.on(path, ({ response }) => {
+          respond = () => response.end('done')
+          resolve()
+        })
       })
+      const began = await page.evaluate(
+        ([url, background]) => {
+          const init = { method: 'POST', body: 'x', background }
+          globalThis.ended = settle(auth.fetch(url, init).then(({ status }) => status))
+          return Date.now()
+        },
+        [`${app.api.url}on/${path}`, background],
+      )
+      await arrived
+      // The user was active since the upload began, or the session is over.
+      const later = began + (IDLE + 3) * 1000
+      const isKnown = (later) => auth.session === null || auth.session.idleExpiresAt > later
+      await page.waitForFunction(isKnown, later, { timeout: 30_000 })
+      respond()
+      assert.deepEqual(await page.evaluate(() => ended), { value: 200 })
+      assert.equal(await page.evaluate(() => auth.endReason), background ? 'idle' : null)
     })
-    const began = await page.evaluate(
-      ([url, background]) => {
-        const init = { method: 'POST', body: 'x', background }
-        globalThis.ended = settle(auth.fetch(url, init).then(({ status }) => status))
-        return Date.now()
-      },
-      [`${app.api.url}on/held`, background],
-    )
-    await arrived
-    // The user was active since the upload began, or the session is over.
-    const later = began + (IDLE + 3) * 1000
-    const isKnown = (later) => auth.session === null || auth.session.idleExpiresAt > later
-    await page.waitForFunction(isKnown, later, { timeout: 30_000 })
-    respond()
-    assert.deepEqual(await page.evaluate(() => ended), { value: 200 })
-    assert.equal(await page.evaluate(() => auth.endReason), background ? 'idle' : null)
-  })
-}
+  }
+})

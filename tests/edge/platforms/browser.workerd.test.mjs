@@ -1,3 +1,3 @@
 import { pageSuite } from './page.mjs'
 
-pageSuite('workerd', { coordinator: 'durable-object', hasSockets: true, isSecond: true })
+pageSuite('workerd', { coordinator: 'durable-object', hasSockets: true })

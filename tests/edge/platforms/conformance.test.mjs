@@ -10,6 +10,7 @@ const memory = () => inIsolate()({})
 describe('inIsolate() passes the conformance checks', { concurrency: true }, () => {
   const coordinator = memory()
   for (const { name, run } of conformance(() => coordinator, { makeAhead: () => coordinator }))
+    // claim: handler-79
     test(name, run)
 })
 

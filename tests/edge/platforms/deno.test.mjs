@@ -1,3 +1,3 @@
 import { suite } from './suite.mjs'
 
-suite('deno', { coordinators: ['deno-kv', 'node-redis'] })
+suite('deno', { coordinators: ['deno-kv'], others: ['node-redis'] })

@@ -1,12 +1,13 @@
 // Tests of the token handler in the apps of docs/server-code.md and docs/nextjs.md, with the packed tarball, the
-// framework's own build and server, and a real provider.
+// framework's own build and server, and a real provider. The usual run has one framework, and the adapters of all in
+// adapters.test.mjs.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { createTokenHandler, inIsolate } from '../../../pkg/dist/edge.js'
 import * as fastify from '../../../pkg/dist/edge/fastify.js'
 import { giveConsent } from '../../support/app.mjs'
 import { shareBrowser } from '../../support/browser.mjs'
-import { ALL } from '../../support/combinations.mjs'
+import { ALL, rows } from '../../support/combinations.mjs'
 import { doctor } from '../../support/doctor.mjs'
 import { startApp } from '../../support/edge/app.mjs'
 import { framework, frameworks, load, prepare } from '../../support/edge/frameworks.mjs'
@@ -22,7 +23,7 @@ describe('in a framework', { concurrency: 2, timeout: ALL ? 900_000 : 300_000 },
     tarball = await prepare()
   })
 
-  for (const { name, pages } of frameworks) {
+  for (const { name, pages } of rows(frameworks)) {
     // One test at a time, because tests change how long tokens live, and count refreshes.
     describe(name, { concurrency: 1 }, () => {
       const isNext = name.startsWith('next')
@@ -250,7 +251,7 @@ describe('in a framework', { concurrency: 2, timeout: ALL ? 900_000 : 300_000 },
     }
   })
 
-  for (const { name } of frameworks.filter(({ name }) => name.startsWith('next'))) {
+  for (const { name } of rows(frameworks).filter(({ name }) => name.startsWith('next'))) {
     test(`${name}: client and server show the session of all tabs`, async () => {
       const site = await freePort()
       const app = await startEdgeSite(framework(name, tarball), { ports: { site } })
@@ -284,7 +285,7 @@ describe('in a framework', { concurrency: 2, timeout: ALL ? 900_000 : 300_000 },
     })
   }
 
-  for (const { name } of frameworks) {
+  for (const { name } of rows(frameworks)) {
     test(`${name}: the doctor finds no fault in the guide's app`, async () => {
       const platform = framework(name, tarball)
       const app = await startEdgeSite(platform, { ports: { site: await freePort() } })
@@ -305,8 +306,8 @@ describe('in a framework', { concurrency: 2, timeout: ALL ? 900_000 : 300_000 },
     })
   }
 
-  /** A browser drives the apps of these frameworks, and with `--all` those of all. */
-  const driven = frameworks.filter(({ name }) => ALL || ['hono on Node', 'next'].includes(name))
+  /** A browser drives the apps of these frameworks, with `--all` those of all, and in the usual run only the first one. */
+  const driven = rows(frameworks).filter(({ name }) => ALL || ['hono on Node', 'next'].includes(name))
   for (const { name } of driven) {
     for (const javaScriptEnabled of name.startsWith('next') ? [true, false] : [true]) {
       test(`${name}: pages and actions in a browser${javaScriptEnabled ? '' : ' without script'}`, async () => {

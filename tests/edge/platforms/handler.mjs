@@ -1,47 +1,9 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { after, before, describe, test } from 'node:test'
 import { startApp } from '../../support/edge/app.mjs'
 import { search } from '../../support/leak.mjs'
-
-/** A frame of Zstandard (RFC 8878) with one block that is not compressed. */
-const zstd = (plain) => {
-  const header = Buffer.alloc(3)
-  header.writeUIntLE((plain.length << 3) | 1, 0, 3)
-  return Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0x58]), header, plain])
-}
-
-/** Values of `Content-Encoding`, and what an API sends with them. */
-const ENCODERS = {
-  'utf-8': (plain) => plain,
-  none: (plain) => plain,
-  Identity: (plain) => plain,
-  gzip: gzipSync,
-  'x-gzip': gzipSync,
-  GZIP: gzipSync,
-  br: brotliCompressSync,
-  Br: brotliCompressSync,
-  deflate: deflateSync,
-  zstd,
-  'gzip, gzip': (plain) => gzipSync(gzipSync(plain)),
-  'x-compress': gzipSync,
-  'utf-8;q=1': (plain) => plain,
-}
-const SAME = ['utf-8', 'none', 'Identity', 'gzip', 'br']
-const OF_NODE = [...SAME, 'x-gzip', 'GZIP', 'Br', 'deflate']
-const [major, minor] = process.versions.undici.split('.').map(Number)
-const hasZstd = major > 7 || (major === 7 && minor >= 11)
-
-/** The values with which a platform's `fetch` returns what the API has encoded. */
-const DECODED = {
-  node: [...OF_NODE, ...(hasZstd ? ['zstd'] : [])],
-  edgeRuntime: OF_NODE,
-  bun: [...OF_NODE, 'zstd'],
-  deno: [...SAME, 'GZIP', 'Br'],
-  workerd: SAME,
-}
 
 /**
  * Tests the token handler on a platform with a real provider and two isolates, which share a coordinator.
@@ -225,43 +187,6 @@ export function handlerSuite(platform, coordinator) {
         assert.equal(response.headers.get('cache-control'), expected, `${type} ${given}`)
         await response.text()
       }
-    })
-
-    for (const [coding, encode] of Object.entries(ENCODERS)) {
-      const isDecoded = DECODED[platform].includes(coding)
-      // claim: handler-33
-      test(`token in an undecoded encoding is refused, and in others found: ${coding}`, async () => {
-        const visitor = await signedIn()
-        let plain
-        app.api.on('coded', ({ response, entry }) => {
-          const body = encode(Buffer.from(plain ?? entry.authorization))
-          response.writeHead(200, { 'Content-Encoding': coding, 'Content-Length': body.length }).end(body)
-        })
-        plain = 'a harmless text'
-        const response = await visitor.call('/api/on/coded')
-        assert.equal(response.headers.get('content-encoding'), null)
-        if (isDecoded) assert.equal(await response.text(), plain)
-        else {
-          assert.equal(response.status, 502)
-          assert.equal((await response.json()).error.code, 'upstream_unavailable')
-        }
-        plain = undefined
-        // The handler cuts the response off, but not every platform reports this to the client.
-        const text = await visitor
-          .call('/api/on/coded')
-          .then((response) => response.text())
-          .catch(() => '')
-        assert.doesNotMatch(text, /Bearer/)
-      })
-    }
-
-    test('log names the first encoding that the platform does not decode', async () => {
-      const coding = Object.keys(ENCODERS).find((coding) => !DECODED[platform].includes(coding))
-      const lines = (await app.told()).filter(({ message }) => /Content-Encoding/.test(message))
-      assert.deepEqual(
-        lines.map(({ message }) => message.slice(message.lastIndexOf(': ') + 2)),
-        [`'${coding}'`],
-      )
     })
 
     // claim: handler-37

@@ -1,5 +1,6 @@
 import { handlerSuite } from './handler.mjs'
-import { standardsSuite } from './standards.mjs'
+import { socketsSuite, standardsSuite } from './standards.mjs'
 
 handlerSuite('node', 'node-redis')
-standardsSuite('node', 'node-redis', { passesSockets: false })
+standardsSuite('node', 'node-redis')
+socketsSuite('node', 'node-redis', { passesSockets: false })

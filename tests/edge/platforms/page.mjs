@@ -3,22 +3,21 @@ import { once } from 'node:events'
 import { after, before, describe, test as run } from 'node:test'
 import { ACCOUNTS } from '../../support/accounts.mjs'
 import { booted, call, clickLogin, giveConsent } from '../../support/app.mjs'
-import { ALL } from '../../support/combinations.mjs'
+import { ALL, WHOLE } from '../../support/combinations.mjs'
 import { BOUND, startBound } from '../../support/edge/bound.mjs'
 import { startPage } from '../../support/edge/page.mjs'
 
 const time = { timeout: 60_000 }
 
-/** Matches the tests that a run without `--all` repeats on a second platform: those whose requests the platform itself treats. */
-const OF_PLATFORM =
-  /^(login returns|reload keeps|logout reaches|calls work|request bodies|response is streamed|event source|socket)/
+/** Matches the tests of the usual run: the main behaviors, those whose requests the platform itself treats, and claims. */
+const USUAL =
+  /^(login returns|reload keeps|popup login signs|logout reaches|logout that is sent|calls work|request bodies|response is streamed|error codes|event source|socket|cookie is|form of another)/
 
 /**
  * Tests `connect('/auth')` in a real browser. A page has the same interface as with a vault.
  *
  * @param {Parameters<typeof startPage>[0]} platform
- * @param {{ coordinator: string, hasSockets?: boolean, isSecond?: boolean }} options `hasSockets`: true if the platform can forward
- *   sockets. `isSecond`: true if a run without `--all` tests another platform with all tests.
+ * @param {{ coordinator: string, hasSockets?: boolean }} options `hasSockets`: true if the platform can forward sockets.
  */
 export function pageSuite(platform, options) {
   suite(platform, options)
@@ -28,12 +27,9 @@ export function pageSuite(platform, options) {
   suite(platform, { ...options, secure: true, start: startBound })
 }
 
-function suite(
-  platform,
-  { coordinator, hasSockets = false, isSecond = false, secure = false, start = startPage },
-) {
+function suite(platform, { coordinator, hasSockets = false, secure = false, start = startPage }) {
   const test = (name, options, act) => {
-    if (ALL || !isSecond || OF_PLATFORM.test(name)) run(name, options, act)
+    if (WHOLE || USUAL.test(name)) run(name, options, act)
   }
   const name = secure ? '__Host-strongroom' : 'strongroom'
   const way = start === startBound ? ', bound' : secure ? ', by https' : ''

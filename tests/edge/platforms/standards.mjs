@@ -9,14 +9,12 @@ import { listen } from '../../support/listen.mjs'
 const home = ({ pathname }) => pathname === '/orders'
 
 /**
- * Tests the options that a provider may need: DPoP, pushed authorization requests and back-channel logout. Also tests
- * sockets, if the platform can forward them.
+ * Tests the options that a provider may need: DPoP, pushed authorization requests and back-channel logout.
  *
  * @param {keyof typeof import('../../support/edge/platforms.mjs').PLATFORMS} platform
  * @param {string} coordinator
- * @param {{ passesSockets: boolean }} options
  */
-export function standardsSuite(platform, coordinator, { passesSockets }) {
+export function standardsSuite(platform, coordinator) {
   describe(`${platform}: DPoP with nonces and pushed requests`, { timeout: 60_000 }, () => {
     let app
     before(async () => {
@@ -107,7 +105,16 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
       assert.equal((await other.session()).session.claims.sub, 'bob', 'another user was signed out')
     })
   })
+}
 
+/**
+ * Tests sockets, which the handler forwards if the platform can.
+ *
+ * @param {keyof typeof import('../../support/edge/platforms.mjs').PLATFORMS} platform
+ * @param {string} coordinator
+ * @param {{ passesSockets: boolean }} options
+ */
+export function socketsSuite(platform, coordinator, { passesSockets }) {
   describe(`${platform}: sockets`, { timeout: 60_000 }, () => {
     let app, visitor
     before(async () => {

@@ -3,20 +3,23 @@ import { EventEmitter, once } from 'node:events'
 import { request as open } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { conformance } from '../../../pkg/dist/edge/conformance.js'
+import { WHOLE } from '../../support/combinations.mjs'
 import { PLATFORMS } from '../../support/edge/platforms.mjs'
 import { listen } from '../../support/listen.mjs'
 import { overHttp } from './over_http.mjs'
+import { sessionSuite } from './session.mjs'
 
 /**
- * Tests that a platform meets the requirements of the token handler.
+ * Tests that a platform meets the requirements of the token handler, with one session and each coordinator.
  *
  * @param {keyof typeof PLATFORMS} name
- * @param {{ coordinators: string[] }} options `coordinators`: each coordinator is tested with two isolates, but
- *   `in-isolate` with one isolate.
+ * @param {{ coordinators: string[], others?: string[] }} options `coordinators`: each coordinator is tested with two
+ *   isolates, but `in-isolate` with one isolate. `others`: those that the usual run tests on another platform.
  */
-export function suite(name, { coordinators }) {
+export function suite(name, { coordinators, others = [] }) {
   basics(name)
-  for (const coordinator of coordinators) {
+  sessionSuite(name, coordinators[0])
+  for (const coordinator of [...coordinators, ...(WHOLE ? others : [])]) {
     const isolates = coordinator === 'in-isolate' ? 1 : 2
     describe(`${name}: ${coordinator}, isolates: ${isolates}`, { concurrency: 8, timeout: 120_000 }, () => {
       let running
@@ -28,6 +31,7 @@ export function suite(name, { coordinators }) {
       let turn = 0
       const make = () => overHttp(running.urls[turn++ % isolates])
       const expiresLate = coordinator === 'deno-kv'
+      // claim: handler-79
       for (const { name, run } of conformance(make, { expiresLate, timeout: 60_000 })) test(name, run)
     })
   }

@@ -54,6 +54,7 @@ const login = (name) => {
   return { status, leave: () => request.destroy() }
 }
 
+// claim: handler-70
 test('tenants share a document in flight, also if its first reader leaves', { timeout: 60_000 }, async () => {
   const isRequested = new Promise((resolve) => (arrived = resolve))
   const first = login('first')

@@ -1,3 +1,5 @@
+import { socketsSuite } from './standards.mjs'
 import { suite } from './suite.mjs'
 
-suite('workerd', { coordinators: ['durable-object', 'redis-rest', 'in-isolate'] })
+suite('workerd', { coordinators: ['durable-object'], others: ['redis-rest', 'in-isolate'] })
+socketsSuite('workerd', 'durable-object', { passesSockets: true })

@@ -2,4 +2,4 @@ import { handlerSuite } from './handler.mjs'
 import { standardsSuite } from './standards.mjs'
 
 handlerSuite('workerd', 'durable-object')
-standardsSuite('workerd', 'durable-object', { passesSockets: true })
+standardsSuite('workerd', 'durable-object')
