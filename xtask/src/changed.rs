@@ -4,6 +4,7 @@ mod graph;
 
 use crate::paths::at;
 use crate::process::program;
+use crate::suite::LEFT_OUT;
 use crate::test::{self, CONCERNS, Concern, Kind};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -126,7 +127,10 @@ impl Repository {
             } else if self.graph.is_read_by_rust(path) {
                 plan.kinds.insert(Kind::Native);
             }
-            for (kind, file) in self.readers(path) {
+            // The rules of Rust have native tests. Each file that is left out would run for each of them.
+            let runs =
+                |(_, file): &(Kind, &String)| !path.ends_with(".rs") || !file.ends_with(LEFT_OUT);
+            for (kind, file) in self.readers(path).filter(runs) {
                 plan.files.entry(kind).or_default().push(file.clone());
             }
         }
