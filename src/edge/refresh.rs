@@ -108,6 +108,8 @@ async fn renew_once(task: &Task, session: Rc<Session>) -> SessionResult {
         }
         // Only the coordinator's time says that the token has expired. A read brings it.
         let is_known = record_store::fetch(task, &session).await.is_ok();
+        // An earlier end wins.
+        let session = status::classify(task, session).await?;
         if session.is_valid(&task.earliest()) {
             return Ok(session);
         }
@@ -399,6 +401,8 @@ async fn acquire_lease(task: &Task, session: &Rc<Session>) -> Result<Option<Rc<S
             failures += 1;
             continue;
         };
+        // The session may have been bound since the last read.
+        bound::check(task, session)?;
         if let Some(successor) = status::successor(task, session).await? {
             return Ok(Some(successor));
         }

@@ -246,6 +246,16 @@ impl Host {
         answered
     }
 
+    /// Creates another isolate, for [`Host::swap_isolate`].
+    pub(crate) fn new_isolate(&self) -> Handler {
+        handler(&self.config, 3)
+    }
+
+    /// Sends the next requests to this isolate, and keeps the one that got them so far there.
+    pub(crate) fn swap_isolate(&mut self, other: &mut Handler) {
+        core::mem::swap(&mut self.handler, other);
+    }
+
     pub(crate) fn pass(&mut self, seconds: u64) {
         self.now.monotonic = self.now.monotonic + Millis::from_secs(seconds);
         self.now.wall += seconds * 1000;
@@ -431,7 +441,16 @@ impl Host {
 
     /// Sends a request. The browser does not store the cookies of the response.
     pub(crate) fn request_elsewhere(&mut self, request: Request) -> Answered {
-        let (id, mut step) = self.handler.begin(self.now, request);
+        let (id, step) = self.handler.begin(self.now, request);
+        self.run(id, step)
+    }
+
+    /// Carries out the effect at which a request stopped, and all further ones.
+    pub(crate) fn go_on(&mut self, (id, effect): (TaskId, Effect)) -> Answered {
+        self.run(id, Step::Do(effect))
+    }
+
+    fn run(&mut self, id: TaskId, mut step: Step) -> Answered {
         let mut head = Head::default();
         loop {
             while let Some(event) = self.handler.poll_event() {

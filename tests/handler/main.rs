@@ -68,6 +68,7 @@ mod refused_token;
 mod request_headers;
 mod request_ids;
 mod same_claims;
+mod same_record;
 mod service_worker;
 mod session;
 mod session_expiry;

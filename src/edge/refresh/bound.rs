@@ -71,7 +71,8 @@ pub(crate) fn lacks_bound_cookie(task: &Task, session: &Session) -> bool {
     };
     let (read, lateness) = (task.arrived().wall, task.accepted_lateness());
     // control: requests_in_flight_pass
-    let passes = has_bound_cookie(task, session, &binding) || binding.was_in_flight(read, lateness);
+    let passes = has_bound_cookie(task, session, &binding)
+        || binding.was_in_flight(read, lateness, task.now().wall);
     !passes
 }
 

@@ -83,17 +83,17 @@ async fn on_limit(task: &Task, presented: Rc<Session>, found_in: Storage) -> Ses
     let Some(reason) = limit_for_certain(task, &presented).await? else {
         return Ok(presented);
     };
+    // If the session ended earlier, return the reason of that end.
+    let record = record_store::cached(task, &presented.sid).record;
+    if let Some(before) = record.as_ref().and_then(|record| record.ended) {
+        return Err(Refusal::Ended(before));
+    }
     if reason != EndReason::Idle {
         end::end_session(task, &presented, reason).await;
         return Err(Refusal::Ended(reason));
     }
     if let Some(active) = later_activity(task, &presented) {
         return Ok(presented.active_since(active));
-    }
-    // If the session ended earlier, return the reason of that end.
-    let record = record_store::cached(task, &presented.sid).record;
-    if let Some(before) = record.as_ref().and_then(|record| record.ended) {
-        return Err(Refusal::Ended(before));
     }
     // The presented copy only seems idle. The session has reached another limit, perhaps one that a refresh has stated.
     if let Some(latest) = record.and_then(|record| record.session.clone())
@@ -286,6 +286,8 @@ pub(crate) async fn classify(task: &Task, presented: Rc<Session>) -> SessionResu
         record = record_store::cached(task, &presented.sid)
             .record
             .unwrap_or(record);
+        // The session may have been bound since the last read.
+        bound::check(task, &presented)?;
     }
     let copied = copied(task, &presented, &record);
     let mut status = record.status(&presented, copied != Copied::No);

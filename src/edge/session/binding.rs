@@ -81,15 +81,20 @@ impl Binding {
         offered <= self.since.saturating_add(IN_FLIGHT.0)
     }
 
-    /// Returns true if a request that was read at this time, and had waited for at most `lateness`, may have been in flight
-    /// when the session was bound.
-    pub(crate) const fn was_in_flight(&self, read: UnixMillis, lateness: Millis) -> bool {
+    /// Returns true if a request that was read at `read`, and had waited for at most `lateness`, may have been in flight when
+    /// the session was bound. It may still be in flight.
+    pub(crate) const fn was_in_flight(
+        &self,
+        read: UnixMillis,
+        lateness: Millis,
+        now: UnixMillis,
+    ) -> bool {
         // Clocks of isolates differ.
         let (first, last) = (
             self.since.saturating_sub(IN_FLIGHT.0),
             self.since.saturating_add(IN_FLIGHT.0),
         );
-        first <= read && read.saturating_sub(lateness.0) <= last
+        first <= now && read.saturating_sub(lateness.0) <= last
     }
 }
 
