@@ -401,8 +401,6 @@ async fn acquire_lease(task: &Task, session: &Rc<Session>) -> Result<Option<Rc<S
             failures += 1;
             continue;
         };
-        // The session may have been bound since the last read.
-        bound::check(task, session)?;
         if let Some(successor) = status::successor(task, session).await? {
             return Ok(Some(successor));
         }

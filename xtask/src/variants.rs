@@ -134,6 +134,15 @@ pub(crate) const PLANTED: &[Planted] = &[
         breaks: Never,
     },
     Planted {
+        control: "earlier_end_counts",
+        fault: "a session that has ended reaches its limit, too",
+        noticed_by: Noticer::Test(
+            "strongroom-edge",
+            "same_record::earlier_end_wins_over_a_limit",
+        ),
+        breaks: Never,
+    },
+    Planted {
         control: "unstored_login_survives",
         fault: "an older stored session replaces a login that is not stored yet",
         noticed_by: Noticer::Orders(&["--vaults", "--login"], "signed_in"),
@@ -247,7 +256,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "stored_end_completes_logouts",
         fault: "a logout still waits for the store after its end was stored",
         noticed_by: "settled",
-        seed: 95,
+        seed: 10,
         breaks: Skip,
     },
     Variant {
@@ -804,8 +813,15 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "end_is_reported_once",
         fault: "each request that sees the end of a session reports it",
         noticed_by: "isolates_told",
-        seed: 29,
+        seed: 84,
         breaks: Instead("is_written = true; break;"),
+    },
+    Variant {
+        control: "end_of_another_request_counts",
+        fault: "two requests report one end while the coordinator is down",
+        noticed_by: "isolates_told",
+        seed: 45,
+        breaks: Instead("false"),
     },
     Variant {
         control: "finished_refresh_is_not_awaited",
@@ -895,8 +911,22 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "logout_needs_the_bound_cookie",
         fault: "a copy of a bound session's cookie can end the session",
         noticed_by: "isolates_copied",
-        seed: 22,
+        seed: 527,
         breaks: Instead("None::<Refusal>"),
+    },
+    Variant {
+        control: "later_binding_counts",
+        fault: "a request is served although its isolate has read that the session is bound",
+        noticed_by: "isolates_copied",
+        seed: 9876,
+        breaks: Never,
+    },
+    Variant {
+        control: "logout_reads_the_binding",
+        fault: "a copy ends a bound session if its first read of the record fails",
+        noticed_by: "isolates_copied",
+        seed: 569,
+        breaks: Never,
     },
     Variant {
         control: "required_refuses_unbound_session",

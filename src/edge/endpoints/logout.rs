@@ -82,7 +82,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     }
     // Finish the logout even if the client disconnects.
     let _guard = context.task.keep_alive();
-    let leaving = match leaving(context).await {
+    let mut leaving = match leaving(context).await {
         Ok(leaving) => leaving,
         // The session cannot be read now, so the handler must not claim that the session has ended.
         Err(refusal) => return context.refusal_response(&refusal).await,
@@ -99,11 +99,16 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
                 true => EndReason::LoggedOut,
                 false => EndReason::of_logout(&context.task.config().flow),
             };
-            let arrived = context.task.arrived();
-            end::end_session_since(&context.task, session, reason, arrived).await
+            end::end_by_logout(&context.task, session, reason).await
         }
         _ => false,
     };
+    // A read that failed before has succeeded meanwhile.
+    if let Leaving::Live(session) = &leaving
+        && bound::is_copy(&context.task, session)
+    {
+        leaving = Leaving::Copy;
+    }
     let mut cookies = context.jar().clear_session(&context.cookies());
     if matches!(leaving, Leaving::Unknown) && !cookies.is_empty() {
         let message = msg!("a logout had a cookie that could not be opened");

@@ -76,6 +76,11 @@ pub(crate) fn lacks_bound_cookie(task: &Task, session: &Session) -> bool {
     !passes
 }
 
+/// Returns true if [`check`] refuses the request.
+pub(crate) fn is_copy(task: &Task, session: &Session) -> bool {
+    task.bound_cookie().mode.is_enforced() && lacks_bound_cookie(task, session)
+}
+
 /// Reads the session's record, unless the coordinator is down, and checks the request as [`check`] does. Without the record,
 /// refuses a session that must be bound by now.
 pub(crate) async fn check_with_record(task: &Task, session: &Rc<Session>) -> Result<(), Refusal> {

@@ -7,6 +7,7 @@ use rules::prelude::*;
 use crate::event::{Event, Happened};
 use crate::isolate::Seldom;
 use crate::provider::tokens;
+use crate::refresh::bound;
 use crate::session::Session;
 use crate::session::key;
 use crate::session::record::{Record, Stored};
@@ -30,18 +31,22 @@ const END_BUDGET: Millis = Millis::from_secs(3);
 /// revocation. If a back-channel logout or an order has ended the session, its reason replaces `reason`.
 /// Returns true if the provider has confirmed the revocation and cannot have issued a newer refresh token.
 pub(crate) async fn end_session(task: &Task, session: &Rc<Session>, reason: EndReason) -> bool {
-    end_session_since(task, session, reason, task.now()).await
+    let _guard = task.keep_alive();
+    let end = write_end(task, session, reason, task.now(), false).await;
+    revoke_ended(task, end, reason).await
 }
 
-/// Ends a session as [`end_session`] does, and returns the same value. [`END_BUDGET`] starts at `began`.
-pub(crate) async fn end_session_since(
-    task: &Task,
-    session: &Rc<Session>,
-    reason: EndReason,
-    began: Instant,
-) -> bool {
+/// Ends a session by a logout, and returns the same value as [`end_session`]. [`END_BUDGET`] starts with the request. Ends
+/// nothing if the session turns out to be bound, and the request has no bound cookie.
+pub(crate) async fn end_by_logout(task: &Task, session: &Rc<Session>, reason: EndReason) -> bool {
     let _guard = task.keep_alive();
-    let Some(end) = write_end(task, session, reason, began).await else {
+    let end = write_end(task, session, reason, task.arrived(), true).await;
+    revoke_ended(task, end, reason).await
+}
+
+/// Revokes the refresh token of an ended session, if the reason calls for it. Returns the value of [`end_session`].
+async fn revoke_ended(task: &Task, end: Option<PlannedEnd>, reason: EndReason) -> bool {
+    let Some(end) = end else {
         return false;
     };
     let revokes = end.order.reason.revokes(&task.config().flow);
@@ -61,7 +66,7 @@ pub(crate) async fn end_session_since(
 /// session: a provider may revoke all tokens of the user's grant, and those of the new session, too.
 pub(crate) async fn end_replaced(task: &Task, session: &Rc<Session>) {
     let _guard = task.keep_alive();
-    write_end(task, session, EndReason::Replaced, task.now()).await;
+    write_end(task, session, EndReason::Replaced, task.now(), false).await;
 }
 
 /// Writes the ends that this isolate has found, by logouts and orders, into the sessions' records, and reports them. The
@@ -94,7 +99,7 @@ enum Next {
     /// The end must be written, over this version of the record.
     Write(Option<String>),
     /// The record has an end already.
-    Ended,
+    Ended(Rc<Record>),
     /// The session was to end as idle, but the record shows later activity.
     Active,
 }
@@ -113,7 +118,7 @@ impl PlannedEnd {
             return Next::Write(version);
         };
         if record.ended.is_some() && !is_unwritten {
-            return Next::Ended;
+            return Next::Ended(record);
         }
         let is_active = recorded
             .as_ref()
@@ -151,12 +156,14 @@ impl PlannedEnd {
 /// Writes the end into the record of a session, and returns it.
 /// Returns `None` if the session had already ended, or if it has ended by a logout or an order and this could not be
 /// written: the next read finds it again. Also returns `None` if the session was to end as idle, but its record shows later
-/// activity.
+/// activity, or if `is_by_logout` is true, and the request has no bound cookie although the
+/// session is bound by its record.
 async fn write_end(
     task: &Task,
     session: &Rc<Session>,
     reason: EndReason,
     began: Instant,
+    is_by_logout: bool,
 ) -> Option<PlannedEnd> {
     let mut end = PlannedEnd {
         latest: session.clone(),
@@ -164,7 +171,7 @@ async fn write_end(
         was_found: false,
         may_have_successor: true,
     };
-    let (mut is_written, mut may_be_written) = (false, false);
+    let (mut is_written, mut may_be_written) = (false, None::<Rc<Record>>);
     for _ in 0..ATTEMPTS {
         let has_failed = coordinator::has_failed(task);
         if has_failed && began.elapsed(&task.now()) >= END_BUDGET {
@@ -174,14 +181,18 @@ async fn write_end(
             task.pause(PAUSE).await;
             continue;
         };
+        // control: logout_reads_the_binding
+        if is_by_logout && bound::is_copy(task, session) {
+            return None;
+        }
         let version = match end.adopt(task, fetched) {
             Next::Write(version) => version,
-            Next::Ended if may_be_written => {
+            Next::Ended(found) if may_be_written.is_some_and(|own| own.is_same_end(&found)) => {
                 is_written = true;
                 break;
             }
-            Next::Ended => {
-                // The isolate that ended the session has already reported the end.
+            Next::Ended(_) => {
+                // The request that ended the session has already reported the end.
                 // control: end_is_reported_once
                 return None;
             }
@@ -199,12 +210,16 @@ async fn write_end(
                 break;
             }
             Ok(None) => {}
-            Err(Unreachable) => may_be_written = true,
+            Err(Unreachable) => may_be_written = Some(over),
         }
     }
     task.isolate().forget_unwritten(&session.sid);
     if !is_written {
-        if end.was_found {
+        // Another request of this isolate may have remembered and reported the end meanwhile.
+        let cached = record_store::cached(task, &session.sid).record;
+        // control: end_of_another_request_counts
+        let is_known = cached.is_some_and(|record| record.ended.is_some());
+        if end.was_found || is_known {
             return None;
         }
         cache_end(task, &end.latest, reason);

@@ -85,6 +85,7 @@ async fn on_limit(task: &Task, presented: Rc<Session>, found_in: Storage) -> Ses
     };
     // If the session ended earlier, return the reason of that end.
     let record = record_store::cached(task, &presented.sid).record;
+    // control: earlier_end_counts
     if let Some(before) = record.as_ref().and_then(|record| record.ended) {
         return Err(Refusal::Ended(before));
     }
@@ -286,7 +287,10 @@ pub(crate) async fn classify(task: &Task, presented: Rc<Session>) -> SessionResu
         record = record_store::cached(task, &presented.sid)
             .record
             .unwrap_or(record);
-        // The session may have been bound since the last read.
+    }
+    // The session may have been bound since this request was checked.
+    // control: later_binding_counts
+    if bound::is_copy(task, &presented) {
         bound::check(task, &presented)?;
     }
     let copied = copied(task, &presented, &record);

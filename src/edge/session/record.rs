@@ -255,6 +255,11 @@ impl Record {
         }
     }
 
+    /// Returns true if this and `other` are the same end of a session.
+    pub(crate) fn is_same_end(&self, other: &Self) -> bool {
+        (self.ended, self.committed_at) == (other.ended, other.committed_at)
+    }
+
     /// Returns the record after the session was bound to a key of the browser.
     #[must_use]
     pub fn with_binding(&self, bound: Binding) -> Self {

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use edge::Entry;
+use edge::session::record::Record;
+
 use super::device::{is_bound_by, thumbprint};
 use super::invariants::Invariant;
 use super::watch::{Account, Presented, SKEW};
@@ -143,8 +146,35 @@ impl World {
     fn must_know(&self, id: VisitId, presented: &Presented, bound: &Bound) -> bool {
         let session = presented.session.as_ref();
         let is_in_cookie = session.is_some_and(|session| session.bound.is_some());
+        let visit = &self.visits[id];
         let recheck = self.setup.recheck * 1000 + 1;
-        is_in_cookie || self.has_asked(id) && self.visits[id].began >= bound.written + recheck
+        is_in_cookie
+            || self.has_read_binding(visit, bound)
+            || self.has_asked(id) && visit.began >= bound.written + recheck
+    }
+
+    /// Returns true if the isolate had read the record with the binding when it judged this request.
+    fn has_read_binding(&self, visit: &Visit, bound: &Bound) -> bool {
+        let key = (visit.isolate, visit.epoch, bound.thumbprint.clone());
+        let read = self.watch.read_bindings.get(&key);
+        // The view of a session may be ready before a read for its cookie.
+        let is_view = visit.purpose == Purpose::Session;
+        !is_view && read.is_some_and(|read| *read < visit.sent_to_api.unwrap_or(self.now))
+    }
+
+    /// Records that an isolate has read the binding of a session.
+    pub(super) fn read_binding(&mut self, id: VisitId, entries: &[Option<Entry>]) {
+        let visit = &self.visits[id];
+        let (isolate, epoch) = (visit.isolate, visit.epoch);
+        for entry in entries.iter().flatten() {
+            let plain = self.unsealed(&entry.value);
+            let record = plain.and_then(|plain| Record::from_text(&plain));
+            if let Some(bound) = record.and_then(|record| record.bound) {
+                let key = (isolate, epoch, bound.thumbprint);
+                let now = self.now;
+                self.watch.read_bindings.entry(key).or_insert(now);
+            }
+        }
     }
 
     /// Returns true if the handler must not serve this request, because the request has no proof and the session is bound,
@@ -173,7 +203,7 @@ impl World {
         let copied =
             browser.and_then(|browser| browser.copied.filter(|_| browser.device.is_none()));
         let is_old = copied.is_some_and(|copied| visit.began > copied + VALID + allowance);
-        let may_be_in_flight = visit.began.abs_diff(bound.since) <= IN_FLIGHT + allowance;
+        let may_be_in_flight = visit.began <= bound.since + IN_FLIGHT + allowance;
         let may_be_proven = self.is_proven(id, &presented.sid, bound, VALID + allowance);
         !may_be_in_flight && (is_old || !may_be_proven)
     }

@@ -339,7 +339,13 @@ impl World {
         self.sent.push((self.now, site));
         match site {
             Site::Wait => self.waits_for_refresh(id),
-            Site::Provider(_) | Site::Api => self.visits[id].asked_elsewhere = Some(self.now),
+            Site::Provider(_) | Site::Api => {
+                let visit = &mut self.visits[id];
+                visit.asked_elsewhere = Some(self.now);
+                if site == Site::Api {
+                    visit.sent_to_api = Some(self.now);
+                }
+            }
             Site::Read if self.visits[id].purpose != Purpose::Read => {
                 let until = self.now + self.coordinator_timeout;
                 self.watch.own_read_began(isolate, id, self.now, until);

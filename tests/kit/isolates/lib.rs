@@ -317,6 +317,8 @@ pub struct Visit {
     pub body: Option<String>,
     /// The time of the coordinator's last action whose result this request knows.
     pub looked: u64,
+    /// The time at which the request was last sent to the API.
+    pub sent_to_api: Option<u64>,
     /// True if the coordinator has failed for this request.
     pub coordinator_failed: bool,
     /// True if the API rejected the request or failed.

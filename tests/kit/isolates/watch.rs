@@ -189,6 +189,10 @@ pub struct Watch {
     sealed: BTreeMap<Vec<u8>, Sealed>,
     /// The last time at which the coordinator failed, for each isolate.
     failed: BTreeMap<usize, u64>,
+    /// The isolates, each with its epoch, that have told of the end of a session.
+    tellers: BTreeSet<(usize, u32, String)>,
+    /// The times at which isolates, each with its epoch, first read the binding to the key with this thumbprint.
+    pub(super) read_bindings: BTreeMap<(usize, u32, String), u64>,
     /// The isolates in which a read has taken too long, and no request to the coordinator has succeeded since.
     pub slow: BTreeSet<usize>,
     /// The reads that requests have started, for each isolate.
@@ -286,6 +290,8 @@ impl Watch {
             visits: BTreeMap::new(),
             sealed: BTreeMap::new(),
             failed: BTreeMap::new(),
+            tellers: BTreeSet::new(),
+            read_bindings: BTreeMap::new(),
             slow: BTreeSet::new(),
             reads: BTreeMap::new(),
             knows: BTreeMap::new(),
@@ -823,6 +829,7 @@ impl World {
                 }
                 of_it.is_of_other |= body.contains(OTHER_USER);
             }
+            Reply::Entries { entries, .. } => self.read_binding(id, entries),
             _ => {}
         }
     }
@@ -1010,6 +1017,17 @@ impl World {
         account.is_said_over |= is_legitimate && reason != EndReason::Idle;
     }
 
+    /// Returns true if an order or the provider has ended this session, so that it may have another end, too.
+    fn has_two_ends(&self, session: &str) -> bool {
+        let mut accounts = self.watch.accounts.iter();
+        accounts.any(|(sid, account)| {
+            let family = self.watch.families.get(&account.family);
+            let is_ordered = account.ordered.is_some();
+            let is_over = is_ordered || family.is_some_and(|family| family.back_channel.is_some());
+            public_id(sid) == session && is_over
+        })
+    }
+
     pub(super) fn event(&mut self, isolate: usize, event: &Event) {
         let text = match event {
             Event::Fault(fault) => format!("{} {fault:?}", fault.error),
@@ -1029,8 +1047,12 @@ impl World {
             self.told_over(isolate, session, *reason);
             // A bound session that was never used may end by a second key. Nobody knows its user.
             let is_news = subject.is_empty() || self.watch.told_of.insert(session.clone());
+            let teller = (isolate, self.isolates[isolate].epoch, session.clone());
+            let is_first = self.watch.tellers.insert(teller);
             // An isolate that cannot read the record does not know that another isolate has reported the end.
-            Invariant::Told.holds_if(is_news || !self.watch.failed.is_empty(), || {
+            let is_unknown =
+                is_first && !self.watch.failed.is_empty() || self.has_two_ends(session);
+            Invariant::Told.holds_if(is_news || is_unknown, || {
                 format!("isolate {isolate} told of {session} again")
             });
         }
