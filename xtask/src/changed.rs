@@ -214,13 +214,14 @@ mod tests {
             "edge/features/fallback",
         ];
         let handler = [
-            "edge/platforms/handler.bun.all",
+            "edge/platforms/bun",
             "edge/features/header_limits",
             "edge/features/tenants",
             "browser/servers",
         ];
         check("src/vault/login/callback.rs", &vault, &handler[..3]);
-        check("src/edge/refresh.rs", &handler, &vault[..1]);
+        let left_out = "edge/platforms/handler.bun.all";
+        check("src/edge/refresh.rs", &handler, &[vault[0], left_out]);
         check(
             "src/rules/base/http.rs",
             &[vault, handler].concat(),
