@@ -1,6 +1,10 @@
+import { describe } from 'node:test'
 import { handlerSuite } from './handler.mjs'
 import { socketsSuite, standardsSuite } from './standards.mjs'
 
-handlerSuite('node', 'node-redis')
-standardsSuite('node', 'node-redis')
-socketsSuite('node', 'node-redis', { passesSockets: false })
+// Each suite has servers of its own, and mostly waits.
+describe('node', { concurrency: true }, () => {
+  handlerSuite('node', 'node-redis')
+  standardsSuite('node', 'node-redis')
+  socketsSuite('node', 'node-redis', { passesSockets: false })
+})

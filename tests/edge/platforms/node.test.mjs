@@ -1,3 +1,3 @@
 import { suite } from './suite.mjs'
 
-suite('node', { coordinators: ['node-redis', 'ioredis'] })
+suite('node', { coordinators: ['node-redis'], others: ['ioredis'] })

@@ -47,7 +47,7 @@ const DECODED = {
  * @param {string} coordinator
  */
 export function sessionSuite(platform, coordinator) {
-  describe(`${platform}: a session, with ${coordinator}`, { timeout: 120_000 }, () => {
+  describe(`${platform}: a session, with ${coordinator}`, { concurrency: 1, timeout: 120_000 }, () => {
     let app
     before(async () => {
       app = await startApp(platform, { coordinator, isolates: 2 })

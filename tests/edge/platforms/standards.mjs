@@ -15,7 +15,7 @@ const home = ({ pathname }) => pathname === '/orders'
  * @param {string} coordinator
  */
 export function standardsSuite(platform, coordinator) {
-  describe(`${platform}: DPoP with nonces and pushed requests`, { timeout: 60_000 }, () => {
+  describe(`${platform}: DPoP with nonces and pushed requests`, { concurrency: 1, timeout: 60_000 }, () => {
     let app
     before(async () => {
       app = await startApp(platform, {
@@ -60,7 +60,7 @@ export function standardsSuite(platform, coordinator) {
     })
   })
 
-  describe(`${platform}: back-channel logout`, { timeout: 60_000 }, () => {
+  describe(`${platform}: back-channel logout`, { concurrency: 1, timeout: 60_000 }, () => {
     let app, relay
     before(async () => {
       // The provider needs the URL for logout tokens before the handler starts, so this server forwards them.
@@ -115,7 +115,7 @@ export function standardsSuite(platform, coordinator) {
  * @param {{ passesSockets: boolean }} options
  */
 export function socketsSuite(platform, coordinator, { passesSockets }) {
-  describe(`${platform}: sockets`, { timeout: 60_000 }, () => {
+  describe(`${platform}: sockets`, { concurrency: 1, timeout: 60_000 }, () => {
     let app, visitor
     before(async () => {
       app = await startApp(platform, { coordinator, handler: { base: '/auth' } })

@@ -14,31 +14,34 @@ import { sessionSuite } from './session.mjs'
  *
  * @param {keyof typeof PLATFORMS} name
  * @param {{ coordinators: string[], others?: string[] }} options `coordinators`: each coordinator is tested with two
- *   isolates, but `in-isolate` with one isolate. `others`: those that the usual run tests on another platform.
+ *   isolates, but `in-isolate` with one isolate. `others`: those that the usual run leaves out here.
  */
 export function suite(name, { coordinators, others = [] }) {
-  basics(name)
-  sessionSuite(name, coordinators[0])
-  for (const coordinator of [...coordinators, ...(WHOLE ? others : [])]) {
-    const isolates = coordinator === 'in-isolate' ? 1 : 2
-    describe(`${name}: ${coordinator}, isolates: ${isolates}`, { concurrency: 8, timeout: 120_000 }, () => {
-      let running
-      before(async () => {
-        const app = new URL('../apps/store.mjs', import.meta.url)
-        running = await PLATFORMS[name].start({ app, coordinator, isolates })
+  // Each part starts servers of its own, and mostly waits for tokens and entries that expire.
+  describe(name, { concurrency: true, timeout: 180_000 }, () => {
+    basics(name)
+    sessionSuite(name, coordinators[0])
+    for (const coordinator of [...coordinators, ...(WHOLE ? others : [])]) {
+      const isolates = coordinator === 'in-isolate' ? 1 : 2
+      describe(`${name}: ${coordinator}, isolates: ${isolates}`, { concurrency: 8, timeout: 120_000 }, () => {
+        let running
+        before(async () => {
+          const app = new URL('../apps/store.mjs', import.meta.url)
+          running = await PLATFORMS[name].start({ app, coordinator, isolates })
+        })
+        after(() => running?.stop())
+        let turn = 0
+        const make = () => overHttp(running.urls[turn++ % isolates])
+        const expiresLate = coordinator === 'deno-kv'
+        // claim: handler-79
+        for (const { name, run } of conformance(make, { expiresLate, timeout: 60_000 })) test(name, run)
       })
-      after(() => running?.stop())
-      let turn = 0
-      const make = () => overHttp(running.urls[turn++ % isolates])
-      const expiresLate = coordinator === 'deno-kv'
-      // claim: handler-79
-      for (const { name, run } of conformance(make, { expiresLate, timeout: 60_000 })) test(name, run)
-    })
-  }
+    }
+  })
 }
 
 function basics(name) {
-  describe(`${name}: requirements of a token handler`, { timeout: 60_000 }, () => {
+  describe(`${name}: requirements of a token handler`, { concurrency: 1, timeout: 60_000 }, () => {
     let running, url, upstream
     before(async () => {
       upstream = await startEndless()
