@@ -35,6 +35,7 @@ async function signedIn(t, idle) {
 const ended = (page) => page.evaluate(() => over.then(() => events))
 
 describe('activity', { concurrency: true }, () => {
+  // claim: everyday-6
   test('a click extends the idle timeout, and expiring precedes its end', time, async (t) => {
     const { page } = await signedIn(t, 12)
     await page.waitForTimeout(3000)
@@ -48,6 +49,7 @@ describe('activity', { concurrency: true }, () => {
     assert.ok(idle - warned > 0.3, `it was announced ${idle - warned} s ahead`)
   })
 
+  // claim: everyday-6
   test('synthetic events and polls are not activity', time, async (t) => {
     const { app, page } = await signedIn(t, 4)
     await page.evaluate((url) => {

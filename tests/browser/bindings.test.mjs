@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test'
 import { createAuth } from '../../pkg/dist/index.js'
 import { ACCOUNTS } from '../support/accounts.mjs'
 import { giveConsent, htmlWith, startApp } from '../support/app.mjs'
-import { ALL } from '../support/combinations.mjs'
+import { ALL, leftOut } from '../support/combinations.mjs'
 import { killWorkers } from '../support/device.mjs'
 import { bundleApp, importServer } from './bindings/build.mjs'
 
@@ -104,6 +104,7 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
     return page
   }
 
+  // claim: everyday-18
   test(`${name}: guard signs in and shows its part`, time, async () => {
     const before = trips()
     const page = await signedIn()
@@ -145,6 +146,7 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
     await page.context().close()
   })
 
+  // claim: everyday-18
   test(`${name}: logout shows the fallback, and reaches other tabs`, time, async () => {
     const page = await signedIn()
     const other = await open('/orders', page.context())
@@ -160,7 +162,7 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
     await page.context().close()
   })
 
-  test(`${name}: another user is reported in other tabs`, inWhole, async () => {
+  leftOut(`${name}: another user is reported in other tabs`, inWhole, async () => {
     const page = await signedIn()
     const other = await open('/orders', page.context())
     await other.waitForSelector('#guarded')
@@ -180,7 +182,7 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
     await page.context().close()
   })
 
-  test(`${name}: a tab leaves its sign-in page when another tab signs in`, inWhole, async () => {
+  leftOut(`${name}: a tab leaves its sign-in page when another tab signs in`, inWhole, async () => {
     const page = await signedIn()
     const other = await open('/orders', page.context())
     await other.waitForSelector('#guarded')
@@ -193,7 +195,7 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
     await page.context().close()
   })
 
-  test(`${name}: reconnect() after a failure`, time, async () => {
+  leftOut(`${name}: reconnect() after a failure`, time, async () => {
     const page = await open('/')
     await shows(page, 'status', 'connected')
     // The page may show `connecting` too briefly to be seen, so all states from here on are recorded.
@@ -211,7 +213,7 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
     await page.context().close()
   })
 
-  test(`${name}: unmounting ends all subscriptions`, time, async () => {
+  leftOut(`${name}: unmounting ends all subscriptions`, time, async () => {
     const page = await open('/')
     await shows(page, 'status', 'connected')
     assert.ok((await page.evaluate(() => active)) > 0)
@@ -247,6 +249,7 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
   }
 }
 
+// claim: everyday-18
 test('angular: requests of HttpClient go through the vault', time, async () => {
   const page = await app.open('/empty')
   await page.goto(`${app.site.origin}/orders`)
@@ -268,7 +271,7 @@ test('angular: requests of HttpClient go through the vault', time, async () => {
 })
 
 // The other frameworks' apps connect when a component or a guard uses `auth`.
-test('react: a page without hooks finishes a login', time, async () => {
+leftOut('react: a page without hooks finishes a login', time, async () => {
   app.site.files['/react.js'] ??= await bundleApp('react.js')
   app.site.files['/page.js'] = pageScript('react', 'app.mountProvider(auth, document.body)')
   const page = await app.open('/orders')

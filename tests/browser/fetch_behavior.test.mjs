@@ -191,6 +191,7 @@ const CASES = Object.entries(BEHAVIORS).flatMap(([group, cases]) =>
   Object.entries(cases).map(([name, code]) => [`${group}: ${name}`, code]),
 )
 
+// claim: everyday-10
 test('fetch and auth.fetch differ only as docs/fetch.md says', time, async (t) => {
   app.api.on('seen', ({ response }) => response.end(String(app.api.requests.length)))
   const documented = await allowed()

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { leftOut } from '../support/combinations.mjs'
 import { freeze } from '../support/device.mjs'
 
 const time = { timeout: 60_000 }
@@ -90,6 +91,7 @@ async function freezeInRefresh(page) {
   }
 }
 
+// claim: everyday-4
 test('another vault takes the lock of a frozen one over, and both go on', time, async () => {
   const { first, other, tokenRequests } = await tabsWithExpiredToken()
   const thaw = await freezeInRefresh(first)
@@ -107,7 +109,7 @@ test('another vault takes the lock of a frozen one over, and both go on', time, 
   assert.equal(app.ledger.familyRevoked(), false)
 })
 
-test('of two waiting vaults, one takes the lock over', time, async () => {
+leftOut('of two waiting vaults, one takes the lock over', time, async () => {
   const { first, other, tokenRequests } = await tabsWithExpiredToken()
   const third = await app.open('/', first.context())
   await booted(third)
@@ -117,7 +119,7 @@ test('of two waiting vaults, one takes the lock over', time, async () => {
   assert.equal(tokenRequests(), 2)
 })
 
-test('the lock of a vault that cannot store its tokens is not taken over', time, async () => {
+leftOut('the lock of a vault that cannot store its tokens is not taken over', time, async () => {
   const { first, other, tokenRequests } = await tabsWithExpiredToken()
   const setDisk = (isFull) => first.evaluate((full) => new BroadcastChannel('disk').postMessage(full), isFull)
   await setDisk(true)

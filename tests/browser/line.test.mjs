@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { call, signIn, startApp } from '../support/app.mjs'
+import { leftOut, rows } from '../support/combinations.mjs'
 import { CLOCK, setClocks } from '../support/device.mjs'
 
 const time = { timeout: 60_000 }
@@ -78,7 +79,7 @@ async function survived(page, names) {
 }
 
 describe('a call with an expired token', () => {
-  for (const [when, isOver] of [
+  for (const [when, isOver] of rows([
     ['for 2 s after a wake', () => seconds(2)],
     [
       'until a probe was lost',
@@ -87,7 +88,8 @@ describe('a call with an expired token', () => {
         await Promise.all(provider.requests.slice(-1).map(({ closed }) => closed))
       },
     ],
-  ]) {
+  ])) {
+    // claim: everyday-5
     test(
       `while every response is lost ${when}: no refresh token is sent in this time`,
       time,
@@ -107,7 +109,7 @@ describe('a call with an expired token', () => {
     )
   }
 
-  test(
+  leftOut(
     'the network works after a wake, and changes once, 1.5 s later: the refresh token is sent after that',
     time,
     scene(async (page, t) => {
@@ -132,7 +134,7 @@ describe('a call with an expired token', () => {
     }),
   )
 
-  test(
+  leftOut(
     'of an event source, after a wake: a user waits for it, so it opens before the time limit of a call',
     time,
     scene(async (page) => {
@@ -158,6 +160,7 @@ describe('a call with an expired token', () => {
     }),
   )
 
+  // claim: everyday-5
   test(
     'without a sign of a change: it is refreshed at once, and nothing is probed',
     time,
@@ -169,7 +172,7 @@ describe('a call with an expired token', () => {
   )
 })
 
-test(
+leftOut(
   'a call in the last third of the token’s lifetime is answered first, and then followed by a refresh',
   time,
   scene(async (page) => {

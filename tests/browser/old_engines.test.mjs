@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test'
 import { booted, call, giveConsent, serveApp, signIn } from '../support/app.mjs'
 import { shareBrowser } from '../support/browser.mjs'
 import { useCallbackPage } from '../support/callback_page.mjs'
+import { leftOut } from '../support/combinations.mjs'
 import { serveFallback } from '../support/fallback.mjs'
 import { REMOVE_YOUNGER } from '../support/old_engine.mjs'
 
@@ -73,6 +74,7 @@ test('page lacks younger built-ins', time, async () => {
 })
 
 for (const name of ['vault', 'frame']) {
+  // claim: everyday-14
   test(`${name} of an old engine signs in, calls and signs out`, time, async () => {
     const page = await open(apps[name])
     await signIn(page)
@@ -80,7 +82,7 @@ for (const name of ['vault', 'frame']) {
   })
 }
 
-test('callback page of an old engine finishes a login', time, async () => {
+leftOut('callback page of an old engine finishes a login', time, async () => {
   const app = apps.callback
   const page = await open(app, '/orders')
   await booted(page)
@@ -94,7 +96,7 @@ for (const [name, source] of [
   ['token handler', "'/auth'"],
   ['fallback', "{ shared: create.shared, fallback: '/auth' }"],
 ]) {
-  test(`page of an old engine over a ${name} signs in, calls and signs out`, time, async () => {
+  leftOut(`page of an old engine over a ${name} signs in, calls and signs out`, time, async () => {
     const app = apps.handler
     app.site.files['/page.js'] =
       `import '/tools.js'\nglobalThis.auth = createAuth(${source})\nglobalThis.boot = settle(auth.connect())`
@@ -108,7 +110,7 @@ for (const [name, source] of [
   })
 }
 
-test('standalone worker of an old engine reads its configuration', time, async () => {
+leftOut('standalone worker of an old engine reads its configuration', time, async () => {
   const { site, config } = apps.vault
   site.workers.push('/strongroom/standalone.js')
   site.files['/strongroom/strongroom.json'] = JSON.stringify(config)
@@ -122,7 +124,7 @@ test('standalone worker of an old engine reads its configuration', time, async (
   await page.context().close()
 })
 
-test('page of an old engine explains failures', time, async () => {
+leftOut('page of an old engine explains failures', time, async () => {
   const page = await open(apps.vault, '/empty')
   const [missing, misspelled, sentence] = await page.evaluate(async () => {
     const { userMessage } = await import('/strongroom/messages.js')

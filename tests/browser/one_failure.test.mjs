@@ -5,6 +5,7 @@ import { after, afterEach, before, test } from 'node:test'
 import { serveApp, giveConsent } from '../support/app.mjs'
 import { shareBrowser, together } from '../support/browser.mjs'
 import { useCallbackPage } from '../support/callback_page.mjs'
+import { leftOut, rows } from '../support/combinations.mjs'
 import { until } from '../support/until.mjs'
 
 const time = { timeout: 60_000 }
@@ -61,8 +62,9 @@ const FILES = {
   'the standalone worker’s configuration': ['/strongroom/strongroom.json', '/strongroom/standalone.js', 2],
 }
 
-for (const kind of ['shared', 'dedicated']) {
-  for (const [name, [path, worker, times]] of Object.entries(FILES)) {
+for (const kind of rows(['shared', 'dedicated'])) {
+  for (const [name, [path, worker, times]] of rows(Object.entries(FILES))) {
+    // claim: everyday-17
     test(`connects although the server fails for ${name}, ${kind}`, time, async () => {
       app.site.override(path, { ...BAD_GATEWAY, times })
       assert.deepEqual(await states(kind, worker), ['connecting', 'connected'])
@@ -70,7 +72,7 @@ for (const kind of ['shared', 'dedicated']) {
   }
 }
 
-test(
+leftOut(
   'connects although the server fails for the worker’s file and for the file that tries again',
   time,
   async () => {
@@ -80,7 +82,7 @@ test(
   },
 )
 
-test('attempts that fail leave no worker behind', time, async () => {
+leftOut('attempts that fail leave no worker behind', time, async () => {
   const page = await open('/empty')
   // The vault does not respond within the time limit.
   let arrive
@@ -107,7 +109,8 @@ test('attempts that fail leave no worker behind', time, async () => {
   await page.context().close()
 })
 
-for (const endpoint of ['discovery', 'jwks']) {
+for (const endpoint of rows(['discovery', 'jwks'])) {
+  // claim: everyday-17
   test(`login succeeds although the provider fails once for ${endpoint}`, time, async () => {
     app.provider.faults.add(endpoint, { answer: { status: 502, body: BAD_GATEWAY.body } })
     const page = await open('/')
@@ -118,23 +121,27 @@ for (const endpoint of ['discovery', 'jwks']) {
   })
 }
 
-test('callback page finishes the login although the server fails for the worker’s file', time, async () => {
-  const { app: other, close } = await startCallbackApp()
-  const page = await (await use.browser.newContext()).newPage()
-  try {
-    await page.goto(`${other.site.origin}/orders`)
-    await page.evaluate(async () => void (await boot, auth.login()))
-    // The worker has ended with its page.
-    await page.waitForURL(/interaction/)
-    other.site.override('/auth.worker.js', { ...BAD_GATEWAY, times: 1 })
-    await giveConsent(page)
-    await page.waitForURL(`${other.site.origin}/orders`)
-    assert.deepEqual(await page.evaluate(() => boot), { value: { user: 'alice', code: null } })
-  } finally {
-    await page.context().close()
-    await close()
-  }
-})
+leftOut(
+  'callback page finishes the login although the server fails for the worker’s file',
+  time,
+  async () => {
+    const { app: other, close } = await startCallbackApp()
+    const page = await (await use.browser.newContext()).newPage()
+    try {
+      await page.goto(`${other.site.origin}/orders`)
+      await page.evaluate(async () => void (await boot, auth.login()))
+      // The worker has ended with its page.
+      await page.waitForURL(/interaction/)
+      other.site.override('/auth.worker.js', { ...BAD_GATEWAY, times: 1 })
+      await giveConsent(page)
+      await page.waitForURL(`${other.site.origin}/orders`)
+      assert.deepEqual(await page.evaluate(() => boot), { value: { user: 'alice', code: null } })
+    } finally {
+      await page.context().close()
+      await close()
+    }
+  },
+)
 
 async function startCallbackApp() {
   const app = await serveApp({

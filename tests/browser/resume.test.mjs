@@ -11,6 +11,7 @@ import {
   startApp,
   waitUntil,
 } from '../support/app.mjs'
+import { leftOut } from '../support/combinations.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -77,7 +78,7 @@ async function signIn(page) {
 /** Makes the page forget its previous attempt to resume. */
 const forgetAttempt = (page) => page.evaluate(() => sessionStorage.clear())
 
-test('resumed: null without a session, and after a login', time, async () => {
+leftOut('resumed: null without a session, and after a login', time, async () => {
   const app = apps.none
   const page = await app.open()
   await booted(page)
@@ -86,7 +87,7 @@ test('resumed: null without a session, and after a login', time, async () => {
   assert.equal(await resumed(page), null)
 })
 
-test('resumed: vault, if another tab has the session', time, async () => {
+leftOut('resumed: vault, if another tab has the session', time, async () => {
   const app = apps.none
   const page = await app.open()
   await signIn(page)
@@ -95,7 +96,7 @@ test('resumed: vault, if another tab has the session', time, async () => {
   assert.equal(await resumed(other), 'vault')
 })
 
-test('resumed: storage, if the session was sealed', time, async () => {
+leftOut('resumed: storage, if the session was sealed', time, async () => {
   const app = apps.none
   const page = await app.open()
   await signIn(page)
@@ -105,6 +106,7 @@ test('resumed: storage, if the session was sealed', time, async () => {
 })
 
 for (const kind of ['redirect', 'dedicated']) {
+  // claim: everyday-7
   test(`redirect: a reload of the only tab resumes at the same URL, ${kind}`, time, async () => {
     const app = apps[kind]
     const page = await app.open()
@@ -127,6 +129,7 @@ for (const kind of ['redirect', 'dedicated']) {
   })
 }
 
+// claim: everyday-7
 test('redirect: one attempt without a session at the provider', time, async () => {
   const app = apps.redirect
   const before = trips(app)
@@ -144,7 +147,7 @@ test('redirect: one attempt without a session at the provider', time, async () =
   assert.equal(trips(app) - before, 1)
 })
 
-test('redirect: an error without state leads back to the page', time, async () => {
+leftOut('redirect: an error without state leads back to the page', time, async () => {
   const app = apps.redirect
   const location = `${app.site.origin}/callback?error=login_required`
   app.provider.faults.add('authorization', { answer: { status: 303, headers: { location } } })
@@ -190,14 +193,15 @@ boot.then(() => {
   return trips(app) - before
 }
 
-test('redirect: an app that reloads itself makes one attempt', time, async () => {
+leftOut('redirect: an app that reloads itself makes one attempt', time, async () => {
   assert.equal(await tripsInCircle(), 1)
 })
 
-test('redirect: a control: an app that clears all storage makes one at each start', time, async () => {
+leftOut('redirect: a control: an app that clears all storage makes one at each start', time, async () => {
   assert.equal(await tripsInCircle('sessionStorage.clear(), localStorage.clear()'), 9)
 })
 
+// claim: everyday-7
 test('redirect: no attempt after a logout until the user signs in', time, async () => {
   const app = apps.redirect
   const page = await app.open()
@@ -222,7 +226,7 @@ test('redirect: no attempt after a logout until the user signs in', time, async 
   assert.equal(await resumed(other), 'redirect')
 })
 
-test('redirect: no attempt after a logout in another tab', time, async () => {
+leftOut('redirect: no attempt after a logout in another tab', time, async () => {
   const app = apps.dedicated
   const context = await app.browser.newContext()
   await context.addInitScript(() => {
@@ -259,7 +263,7 @@ test('redirect: no attempt after a logout in another tab', time, async () => {
   await context.close()
 })
 
-test('redirect: no attempt after the idle limit', time, async () => {
+leftOut('redirect: no attempt after the idle limit', time, async () => {
   const app = apps.redirect
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 const { now } = Date
@@ -281,7 +285,7 @@ vault(${JSON.stringify({ ...app.config, session: { idle: 60 } })})`)
   assert.equal(trips(app) - before, 0)
 })
 
-test('redirect: no attempt at a page with a response', time, async () => {
+leftOut('redirect: no attempt at a page with a response', time, async () => {
   const app = apps.redirect
   const before = trips(app)
   const page = await app.open(`/callback?error=login_required&state=${forgedState(app.config)}`)
@@ -291,6 +295,7 @@ test('redirect: no attempt at a page with a response', time, async () => {
 })
 
 for (const kind of ['iframe', 'iframeDedicated']) {
+  // claim: everyday-7
   test(`iframe: a reload of the only tab resumes the session, ${kind}`, time, async () => {
     const app = apps[kind]
     const page = await app.open()
@@ -308,7 +313,7 @@ for (const kind of ['iframe', 'iframeDedicated']) {
   })
 }
 
-test('iframe: one attempt without a session at the provider', time, async () => {
+leftOut('iframe: one attempt without a session at the provider', time, async () => {
   const app = apps.iframe
   const before = trips(app)
   const page = await app.open('/empty')
@@ -337,7 +342,7 @@ async function openWithWarnings(app) {
   return { page, warnings }
 }
 
-test('iframe: warns about a provider of another site', time, async () => {
+leftOut('iframe: warns about a provider of another site', time, async () => {
   const app = apps.iframeElsewhere
   const { page, warnings } = await openWithWarnings(app)
   await page.goto(`${app.site.origin}/`)
@@ -351,7 +356,7 @@ test('iframe: warns about a provider of another site', time, async () => {
   assert.equal(warnings.length, 1)
 })
 
-test('iframe: does not warn about a provider of this site', time, async () => {
+leftOut('iframe: does not warn about a provider of this site', time, async () => {
   const app = apps.iframe
   const { page, warnings } = await openWithWarnings(app)
   const before = trips(app)
@@ -361,7 +366,7 @@ test('iframe: does not warn about a provider of this site', time, async () => {
   assert.deepEqual(warnings, [])
 })
 
-test('iframe: the page starts if the provider forbids frames', time, async () => {
+leftOut('iframe: the page starts if the provider forbids frames', time, async () => {
   const app = apps.iframe
   const page = await app.open('/empty')
   app.provider.faults.add('authorization', {
@@ -375,7 +380,7 @@ test('iframe: the page starts if the provider forbids frames', time, async () =>
   assert.equal((await signInByPopup(page)).value.claims.sub, 'alice')
 })
 
-test('an unknown value is named', time, async () => {
+leftOut('an unknown value is named', time, async () => {
   const page = await apps.none.open('/empty')
   const { error } = await page.evaluate(() => settle(connect(create.shared(), { resume: 'popup' })))
   assert.equal(error.code, 'unsupported')

@@ -188,6 +188,7 @@ const columnsOf = (text) => {
 
 after(() => console.log(`\n${ENGINE}\n\n${table()}\n`))
 
+// claim: everyday-2
 test('docs/session-storage.md matches the results', async () => {
   assert.equal(columns.length, observed.length, 'some rows were not observed')
   const docs = await readFile(DOCS, 'utf8')

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
+import { leftOut } from '../support/combinations.mjs'
 import { crash } from '../support/device.mjs'
 import { until } from '../support/until.mjs'
 
@@ -77,6 +78,7 @@ const ports = (page) =>
   })
 
 for (const persist of ['memory', 'sealed']) {
+  // claim: everyday-1
   test(`the only tab is left during a refresh: the successor is adopted, ${persist}`, time, async () => {
     const own = await startApp({
       provider: { accessTokenSeconds: 2 },
@@ -108,7 +110,7 @@ for (const persist of ['memory', 'sealed']) {
   })
 }
 
-test('a crashed tab’s port and calls end', time, async () => {
+leftOut('a crashed tab’s port and calls end', time, async () => {
   const [first, second, third] = await tabs(3)
   await portsAre(first, 3)
   // The stream is so long that it does not end by itself.
@@ -124,6 +126,7 @@ test('a crashed tab’s port and calls end', time, async () => {
   assert.equal((await session(third)).claims.sub, 'alice')
 })
 
+// claim: everyday-1
 test('after a crash of the worker’s tab the others reconnect', time, async () => {
   const own = await startApp({ extendedLifetime: false, config: { session: { persist: 'sealed' } } })
   try {
@@ -158,7 +161,7 @@ test('control: without Web Locks a crash goes unnoticed', time, async () => {
   assert.equal(await ports(first), 3)
 })
 
-test('a page that connects repeatedly leaves no ports behind', time, async () => {
+leftOut('a page that connects repeatedly leaves no ports behind', time, async () => {
   const [first, second] = await tabs(2)
   for (let n = 0; n < 5; n++) {
     await second.evaluate(async () => (await connect(create.shared())).close())

@@ -70,7 +70,7 @@ const ADVICE = /write new SharedWorker\(new URL\(\\?'\.\/auth\.worker\.ts/
 
 /**
  * Resolves with the snippets that create a worker in a page, with their locations. Snippets of browser extensions, whose
- * worker has no page, run in tests/browser/extension_guide.test.mjs. Snippets for Node are left out.
+ * worker has no page, run in tests/browser/extension_guide.all.test.mjs. Snippets for Node are left out.
  */
 async function snippets() {
   const documents = ['README.md', ...(await readdir(`${root}docs`)).map((name) => `docs/${name}`)]

@@ -1,4 +1,4 @@
-/** The clients of docs/clients.md that tests/browser/clients.test.mjs does not cover, with a world for each. */
+/** The clients of docs/clients.md that tests/browser/clients.all.test.mjs does not cover, with a world for each. */
 import { copyFile } from 'node:fs/promises'
 import { transform } from 'esbuild'
 import { root } from '../packaging/tarball.mjs'

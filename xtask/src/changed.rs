@@ -217,9 +217,8 @@ mod tests {
             "edge/platforms/bun",
             "edge/features/header_limits",
             "edge/features/tenants",
-            "browser/servers",
         ];
-        check("src/vault/login/callback.rs", &vault, &handler[..3]);
+        check("src/vault/login/callback.rs", &vault, &handler);
         let left_out = "edge/platforms/handler.bun.all";
         check("src/edge/refresh.rs", &handler, &[vault[0], left_out]);
         check(
@@ -229,7 +228,7 @@ mod tests {
         );
         check(
             "tests/kit/src/world.rs",
-            &["browser/test_double"],
+            &["browser/contract"],
             &["browser/popup"],
         );
     }
@@ -239,7 +238,7 @@ mod tests {
         let doctor = [
             "supply/doctor_provider",
             "edge/features/guards_doctor.all",
-            "browser/pinned",
+            "browser/pinned.all",
         ];
         check(
             "pkg/src/doctor/requests.ts",
