@@ -48,8 +48,11 @@ export const GROUPS = [
   ...staticPages,
 ]
 
-/** The groups that also run in a run of all kinds of tests. */
+/** The groups that run in each engine in a run of all kinds of tests. */
 export const MAIN = [...logins, ...tabs, ...reloads]
+
+/** The groups with a claim's only test, which then run in Chromium, too. */
+export const CLAIMED = [...live, ...serviceWorkers, ...callbackPage]
 
 /** The names of the rows. */
 export const ROWS = GROUPS.flatMap(({ capabilities }) => capabilities.map(({ name }) => name))

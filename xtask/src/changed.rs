@@ -223,7 +223,7 @@ mod tests {
         check("src/edge/refresh.rs", &handler, &[vault[0], left_out]);
         check(
             "src/rules/base/http.rs",
-            &[vault, handler].concat(),
+            &[&vault[..], &handler].concat(),
             &["page/repeat"],
         );
         check(

@@ -216,7 +216,7 @@ pub(crate) fn run_some(
 fn run_suite(kind: Kind, suite: Suite, engines: &[Engine], all: bool, scope: Scope) -> Result<()> {
     match kind {
         Kind::Site => site(suite, engines, all),
-        Kind::Packaging | Kind::Browser => in_chromium(suite, all),
+        Kind::Packaging | Kind::Browser => in_chromium(suite, all, scope),
         Kind::Edge => edge(suite, all),
         Kind::Engines => in_engines(suite, engines, scope),
         // The tests of the page bundle the page's sources, which import generated files.
@@ -261,10 +261,20 @@ fn but_for(engines: &[Engine]) -> String {
 /// The part of the suite of the engines that runs.
 #[derive(Clone, Copy)]
 enum Scope {
-    /// Logins, tabs and reloads: in a run of all kinds.
+    /// Logins, tabs and reloads, and in Chromium also the groups of claims: in a run of all kinds.
     Main,
     /// Everything, with a comparison of the results with docs/browsers.md.
     Whole,
+}
+
+impl Scope {
+    /// Tells the suite of the engines what runs.
+    fn tell(self, process: Process) -> Process {
+        match self {
+            Self::Main => process.env("TEST_MAIN", "1"),
+            Self::Whole => process,
+        }
+    }
 }
 
 fn run_kind(
@@ -479,8 +489,11 @@ fn demo() -> Result<()> {
 }
 
 /// Runs tests that use Chromium. With `all`, sets the variable [`ALL`] for them.
-fn in_chromium(suite: Suite, all: bool) -> Result<()> {
-    let prepare = |process: Process| in_all_or_in_shell(with_chromium(process)?, all);
+fn in_chromium(suite: Suite, all: bool, scope: Scope) -> Result<()> {
+    let prepare = |process: Process| {
+        let process = in_all_or_in_shell(with_chromium(process)?, all)?;
+        Ok(scope.tell(process))
+    };
     prepare(node(&[]))?;
     package::build()?;
     suite.run_in_browsers(AtOnce::Three, prepare)
@@ -509,11 +522,7 @@ fn in_engines(suite: Suite, engines: &[Engine], scope: Scope) -> Result<()> {
     with_engines(node(&[]), engines)?;
     package::build()?;
     suite.run_in_browsers(AtOnce::Three, |process| {
-        let process = with_engines(process, engines)?;
-        Ok(match scope {
-            Scope::Main => process.env("TEST_MAIN", "1"),
-            Scope::Whole => process,
-        })
+        Ok(scope.tell(with_engines(process, engines)?))
     })
 }
 
