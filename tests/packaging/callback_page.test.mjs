@@ -13,7 +13,7 @@ import webpack from 'webpack'
 import { readGuide } from '../recipes/guide.mjs'
 import { giveConsent } from '../support/app.mjs'
 import { launchBrowser } from '../support/browser.mjs'
-import { ALL } from '../support/combinations.mjs'
+import { ALL, leftOut, rows } from '../support/combinations.mjs'
 import { CLIENT_ID, startServers } from '../support/servers.mjs'
 import { install, installLocked, pack, root, unpack } from './tarball.mjs'
 
@@ -224,7 +224,7 @@ async function signIn(site) {
   }
 }
 
-for (const bundler of Object.keys(BUNDLERS)) {
+for (const bundler of rows(Object.keys(BUNDLERS))) {
   test(`${bundler} builds a callback page that loads nothing of the app`, time, async () => {
     const site = await serve(await build(bundler, { session: { persist: 'sealed' } }))
     const { ofApp, onCallback, ...rest } = await signIn(site)
@@ -320,7 +320,7 @@ function start() {
     }),
   ],
 ]) {
-  test(`vite leaves the app outside of the callback page’s file if it ${what}`, time, async () => {
+  leftOut(`vite leaves the app outside of the callback page’s file if it ${what}`, time, async () => {
     const { built } = await build('vite', { app: true, changed, vite, name: `app-${slug(what)}` })
     const { html, url, code } = await assertHash(built, 'callback.html', vite?.base)
     assert.ok(!html.includes('Content-Security-Policy'), html)
@@ -334,7 +334,7 @@ function start() {
 const DE = { pages: ['index.html', 'de/callback.html', 'callback.html'] }
 const BOTH = ['callback.html', 'de/callback.html']
 const inGroup = (name, file) => ({ output: { codeSplitting: { groups: [{ name, test: file }] } } })
-test('vite builds a callback page that waits for its workers', time, async () => {
+leftOut('vite builds a callback page that waits for its workers', time, async () => {
   const session = { persist: 'sealed' }
   const site = await serve(await build('vite', { session, changed: waiting, name: 'waiting' }))
   const { user, document, printed } = await signIn(site)
@@ -430,7 +430,7 @@ const PROTECTED = [
     inGroup('wörker', /w(ö|o)rkers?\.ts/),
   ],
 ]
-for (const [what, changed, vite = {}, expected = ['callback.html']] of PROTECTED) {
+for (const [what, changed, vite = {}, expected = ['callback.html']] of rows(PROTECTED)) {
   test(`vite writes the hash with ${what}`, time, async () => {
     const { built } = await build('vite', { changed, vite, name: slug(what) })
     const files = await readdir(built, { recursive: true })
@@ -455,7 +455,7 @@ for (const [what, changed, vite] of [
   ['is not there', undefined, { pages: ['index.html'] }],
   ['is not the only one that can load finishLogin()', PROTECTED.find(([what]) => /can load/.test(what))[1]],
 ]) {
-  test(`vite warns of a callback page that ${what}`, time, async () => {
+  leftOut(`vite warns of a callback page that ${what}`, time, async () => {
     const { warned } = await build('vite', { changed, vite, name: slug(what) })
     assert.equal(warned.length, 1)
     assert.match(warned[0], /callbackPage: true.*docs\/callback-page\.md/)
@@ -481,7 +481,7 @@ test('vite finds finishLogin() in a path of Windows', async () => {
 const firstLine =
   (line) =>
   ({ callback }) => ({ 'src/callback.ts': `${line}\n${callback}` })
-test('vite 7 writes the hash of a file by Rollup', time, async () => {
+leftOut('vite 7 writes the hash of a file by Rollup', time, async () => {
   const older = (name, changed, app) => build('vite', { home: vite7, name, changed, app })
   await assertAlone((await older('hash')).built, 'callback.html')
   await assertHash((await older('app', undefined, true)).built, 'callback.html')
@@ -562,7 +562,7 @@ for (const [what, changed, expected, vite] of [
     later('.js', (code) => `/* banner */${code}`),
   ],
 ]) {
-  test(`vite refuses a callback page that ${what}`, time, async () => {
+  leftOut(`vite refuses a callback page that ${what}`, time, async () => {
     await assert.rejects(build('vite', { changed, vite, name: slug(what) }), expected)
   })
 }

@@ -9,7 +9,7 @@ import { transform } from 'esbuild'
 import { build as viteBuild } from 'vite'
 import webpack from 'webpack'
 import { launchBrowser } from '../support/browser.mjs'
-import { ALL } from '../support/combinations.mjs'
+import { ALL, rows } from '../support/combinations.mjs'
 import { startSite } from '../support/site.mjs'
 import { install, pack, root } from './tarball.mjs'
 
@@ -142,7 +142,7 @@ async function moduleStatus(built, workers, signal) {
 }
 
 for (const { name, code } of await snippets()) {
-  for (const bundler of Object.keys(BUNDLERS)) {
+  for (const bundler of rows(Object.keys(BUNDLERS))) {
     test(`${name} is built by ${bundler}, worker and all`, time, async ({ signal }) => {
       const { built, workers } = await build(bundler, name, code)
       assert.ok(workers.length > 0, 'there is no worker in the build')

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { call, htmlWith, signIn, startApp } from '../support/app.mjs'
+import { rows } from '../support/combinations.mjs'
 
 const time = { timeout: 60_000 }
 const axe = await readFile(
@@ -55,7 +56,7 @@ for (const [width, height] of [
   [1280, 900],
   [360, 800],
 ]) {
-  for (const scheme of ['light', 'dark']) {
+  for (const scheme of rows(['light', 'dark'])) {
     test(`no barrier: ${width} pixels, ${scheme}`, time, async () => {
       const page = await open({ width, height }, scheme)
       await page.evaluate(axe)

@@ -34,7 +34,7 @@ pub(crate) fn check() -> Result<()> {
         }
     }
     package::build()?;
-    supply::same_twice(None)?;
+    supply::same_twice()?;
     let mut failed = 0;
     for (name, check) in CHECKS {
         match check() {

@@ -15,8 +15,7 @@ use std::path::{Path, PathBuf};
 /// The version of cargo-deny that deny.toml was written for.
 const DENY_VERSION: &str = "0.20.2";
 
-/// Runs the checks that need neither an installation nor a network, as a part of the tests. The vault's module is built
-/// a second time to compare the bytes. After a success this build is not repeated until its inputs change.
+/// Runs the checks that need neither an installation nor a network nor minutes, as a part of the tests.
 pub(crate) fn what_is_there() -> Result<()> {
     match deny() {
         Some(deny) => check_with(&deny)?,
@@ -24,7 +23,7 @@ pub(crate) fn what_is_there() -> Result<()> {
             "  not checked: licenses, sources and duplicates of the crates, because cargo-deny is missing; `cargo xtask supply` installs it"
         ),
     }
-    same_twice(Some("vault"))
+    Ok(())
 }
 
 /// Runs all checks.
@@ -46,7 +45,7 @@ pub(crate) fn run() -> Result<()> {
             });
         }
     }
-    same_twice(None)?;
+    same_twice()?;
     if unchecked.is_empty() {
         return Ok(());
     }
@@ -69,26 +68,19 @@ fn check_with(deny: &Path) -> Result<()> {
     .context("deny.toml lists what a crate may be")
 }
 
-/// Builds the modules, or only the module `only`, a second time: from a copy of the sources in another folder, with
-/// another cargo home. Fails if the bytes differ.
-pub(crate) fn same_twice(only: Option<&str>) -> Result<()> {
-    let label = only.unwrap_or("all modules");
-    let is_wanted = |known: &str| only.is_none_or(|only| only == known);
-    let files: Vec<String> = wasm::files()
-        .filter(|(known, _)| is_wanted(known))
-        .map(|(_, file)| file)
-        .collect();
+/// Builds the modules a second time: from a copy of the sources in another folder, with another cargo home. Fails if the
+/// bytes differ. After a success this build is not repeated until its inputs change.
+pub(crate) fn same_twice() -> Result<()> {
+    let files: Vec<String> = wasm::files().map(|(_, file)| file).collect();
     let sources = sources()?;
     let inputs: Vec<PathBuf> = sources.iter().map(|path| paths::at(path)).collect();
     let rustc = program("rustc").args(["--version", "--verbose"]).read()?;
-    let stamp = Stamp::of(
-        &format!("twice-{}", only.unwrap_or("all")),
-        &inputs,
-        &[&rustc],
-    )?;
+    let stamp = Stamp::of("twice-all", &inputs, &[&rustc])?;
     let built: Vec<PathBuf> = files.iter().map(|file| paths::at(file)).collect();
     if stamp.is_fresh(&built) {
-        println!("  ✓ {label}: same bytes from another folder, when its sources last changed");
+        println!(
+            "  ✓ all modules: same bytes from another folder, when their sources last changed"
+        );
         return Ok(());
     }
     // The copy's path has another length, so that a path that a module contains would move the bytes after it.
@@ -100,12 +92,11 @@ pub(crate) fn same_twice(only: Option<&str>) -> Result<()> {
         fs::copy(paths::at(path), to)?;
     }
     link(&paths::at("node_modules"), &copy.join("node_modules"))?;
-    let title = format!("{label}: built a second time, in another folder");
-    step(&title, Output::Quiet, || {
+    let title = "all modules: built a second time, in another folder";
+    step(title, Output::Quiet, || {
         let itself = std::env::current_exe()?;
         program(itself)
             .args(["modules"])
-            .args(only.into_iter().flat_map(|label| ["--only", label]))
             .env(paths::ROOT, &copy)
             .env("CARGO_TARGET_DIR", copy.join("target"))
             .env("CARGO_HOME", other_home(&copy)?)

@@ -31,7 +31,7 @@ pub(crate) enum Kind {
     Size,
     /// The documentation site: links, search, policies and accessibility, in Chromium and Firefox.
     Site,
-    /// Dependencies: lockfiles, crates, licenses; and reproducible builds.
+    /// Dependencies: lockfiles, crates and licenses.
     Supply,
     /// The packed npm tarball in sample projects of users, which are built and run in a real browser.
     Packaging,
@@ -420,14 +420,11 @@ fn lint() -> Result<()> {
     package::build()
 }
 
-/// Runs the tests of `tests/supply`. At the same time builds the vault's module a second time, which keeps one core busy.
+/// Runs the tests of `tests/supply`, and the checks of dependencies that need no network.
 fn supply(suite: Suite) -> Result<()> {
     package::build()?;
-    std::thread::scope(|scope| {
-        let checks = scope.spawn(supply::what_is_there);
-        let tests = suite.run(AtOnce::Two, Ok);
-        tests.and(checks.join().expect("the checks do not panic"))
-    })
+    supply::what_is_there()?;
+    suite.run(AtOnce::Two, Ok)
 }
 
 /// Tests the documentation site with the reference. With `all`, every page is checked in each layout.
