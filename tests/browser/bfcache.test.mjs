@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
 import { comeBack, goBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
+import { leftOut } from '../support/combinations.mjs'
 import { killWorkers } from '../support/device.mjs'
 import { played } from '../support/retries.mjs'
 
@@ -91,7 +92,7 @@ for (const kind of ['shared', 'dedicated']) {
   )
 }
 
-test(
+leftOut(
   'ports do not accumulate over page visits',
   time,
   played(async () => {
@@ -114,7 +115,7 @@ test(
   }),
 )
 
-test(
+leftOut(
   'a restored page gets the events that it missed',
   time,
   played(async () => {
@@ -129,7 +130,7 @@ test(
   }),
 )
 
-test(
+leftOut(
   'a restored page detects that its worker was terminated',
   time,
   played(async () => {
@@ -144,7 +145,7 @@ test(
   }),
 )
 
-test(
+leftOut(
   'page_left: requests in flight when the page is left',
   time,
   played(async () => {
@@ -170,7 +171,7 @@ test(
   }),
 )
 
-test(
+leftOut(
   'a page left during the handshake connects when it is restored',
   time,
   played(async () => {
@@ -185,7 +186,7 @@ test(
   }),
 )
 
-test(
+leftOut(
   'a connection that was closed stays closed',
   time,
   played(async () => {

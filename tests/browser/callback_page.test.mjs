@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { clickLogin, giveConsent, deny, startApp } from '../support/app.mjs'
 import { useCallbackPage } from '../support/callback_page.mjs'
+import { leftOut } from '../support/combinations.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -69,7 +70,7 @@ const traces = (page) =>
     ]),
   )
 
-test('the app’s own page at the redirect URI says what the server should send', time, async () => {
+leftOut('the app’s own page at the redirect URI says what the server should send', time, async () => {
   app.site.routes['/callback'] = '/index.html'
   const page = await atProvider()
   const printed = []
@@ -105,7 +106,7 @@ for (const [name, [changes, options]] of Object.entries(SURVIVING)) {
   })
 }
 
-test('the page is not left before a warning of the vault is printed', time, async () => {
+leftOut('the page is not left before a warning of the vault is printed', time, async () => {
   app.setConfig({ ...SEALED, consent: undefined })
   useCallbackPage(app, { extendedLifetime: false, hasApp: false })
   const page = await atProvider()
@@ -140,7 +141,7 @@ for (const [kind, isOneDocument] of [
   ['shared', false],
   ['dedicated', true],
 ]) {
-  test(`the login ends in the account that began it: ${kind}`, time, async () => {
+  leftOut(`the login ends in the account that began it: ${kind}`, time, async () => {
     app.setConfig({ accounts: 3, ...(kind === 'shared' && SEALED) })
     useCallbackPage(app, { kind, account: 2 })
     const { page, outcome } = await signIn()
@@ -155,16 +156,20 @@ for (const [kind, isOneDocument] of [
   })
 }
 
-test('the app without accounts takes over the worker to which it gives a name of its own', time, async () => {
-  useCallbackPage(app, { kind: 'dedicated', name: "'auth'" })
-  const { page, outcome } = await signIn()
-  assert.deepEqual(outcome, ALICE)
-  assert.equal(await isCallbackDocument(page), true)
-  assert.equal(await call(page), 200)
-  await page.context().close()
-})
+leftOut(
+  'the app without accounts takes over the worker to which it gives a name of its own',
+  time,
+  async () => {
+    useCallbackPage(app, { kind: 'dedicated', name: "'auth'" })
+    const { page, outcome } = await signIn()
+    assert.deepEqual(outcome, ALICE)
+    assert.equal(await isCallbackDocument(page), true)
+    assert.equal(await call(page), 200)
+    await page.context().close()
+  },
+)
 
-test('memory of a worker that another page holds: the browser goes on to the target', time, async () => {
+leftOut('memory of a worker that another page holds: the browser goes on to the target', time, async () => {
   useCallbackPage(app, { extendedLifetime: false })
   const page = await atProvider()
   const other = await app.open('/', page.context())
@@ -176,7 +181,7 @@ test('memory of a worker that another page holds: the browser goes on to the tar
   await page.context().close()
 })
 
-test('without app, a session that cannot survive is reported', time, async () => {
+leftOut('without app, a session that cannot survive is reported', time, async () => {
   useCallbackPage(app, { extendedLifetime: false, hasApp: false })
   const page = await atProvider()
   const printed = []
@@ -244,7 +249,7 @@ test('a worker whose file is missing: the address is cleaned', time, async () =>
   await assertLeft(page)
 })
 
-test('a worker that does not respond: the address is cleaned', time, async () => {
+leftOut('a worker that does not respond: the address is cleaned', time, async () => {
   useCallbackPage(app, { kind: 'dedicated' })
   const release = app.site.override('/auth.worker.js', { body: 'onmessage = () => {}' })
   const page = await (await app.browser.newContext()).newPage()
@@ -277,14 +282,14 @@ test('a response that is opened again: the target, and no error', time, async ()
   await page.context().close()
 })
 
-test('without a response, the browser continues to the app', time, async () => {
+leftOut('without a response, the browser continues to the app', time, async () => {
   const page = await app.open('/callback')
   await page.waitForURL(`${app.site.origin}/`)
   assert.deepEqual(await back(page), failed(null))
   await page.context().close()
 })
 
-test('a home that is no other page of the app becomes its root', time, async () => {
+leftOut('a home that is no other page of the app becomes its root', time, async () => {
   for (const home of ['/callback', '?', 'https://evil.example/', 'javascript:boot=1']) {
     useCallbackPage(app, { home })
     const page = await app.open('/callback')
@@ -294,7 +299,7 @@ test('a home that is no other page of the app becomes its root', time, async () 
   }
 })
 
-test('a guard that demands a sign-in each time does not loop', time, async () => {
+leftOut('a guard that demands a sign-in each time does not loop', time, async () => {
   app.setConfig(SEALED)
   const page = await atProvider('/orders', { prompt: 'login' })
   // The guard runs at the start of the page to which its login returns.
@@ -311,7 +316,7 @@ test('a guard that demands a sign-in each time does not loop', time, async () =>
   await page.context().close()
 })
 
-test('resume by redirect works with the page, and resume by iframe is refused', time, async () => {
+leftOut('resume by redirect works with the page, and resume by iframe is refused', time, async () => {
   app.setConfig({})
   useCallbackPage(app, { connect: { resume: 'redirect' } })
   const page = await app.open('/orders')
@@ -364,7 +369,7 @@ for (const [name, [changes, options]] of Object.entries(POPUPS)) {
     assert.ok(!overheard.includes(app.ledger.newest('authorization_code').value))
   })
 
-  test(`a popup’s login that fails, fails in the opener: ${name}`, time, async () => {
+  leftOut(`a popup’s login that fails, fails in the opener: ${name}`, time, async () => {
     app.setConfig(changes)
     useCallbackPage(app, options)
     app.provider.faults.add('token', { answer: { status: 400, body: { error: 'invalid_grant' } } })
@@ -373,7 +378,7 @@ for (const [name, [changes, options]] of Object.entries(POPUPS)) {
   })
 }
 
-test('popup, a dedicated worker whose session is in memory: refused, with what works', time, async () => {
+leftOut('popup, a dedicated worker whose session is in memory: refused, with what works', time, async () => {
   useCallbackPage(app, { kind: 'dedicated' })
   const page = await app.open('/')
   await page.evaluate(() => boot)

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, startApp } from '../support/app.mjs'
+import { leftOut } from '../support/combinations.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -70,12 +71,12 @@ for (const [name, [config, message]] of Object.entries(OPTIONS)) {
   })
 }
 
-test('config_invalid: not an object', time, async () => {
+leftOut('config_invalid: not an object', time, async () => {
   app.setWorker(`import { vault } from '/strongroom/worker.js'\nvault()`)
   assert.equal((await outcome()).code, 'config_invalid')
 })
 
-test('config_invalid: a value that is not JSON', time, async () => {
+leftOut('config_invalid: a value that is not JSON', time, async () => {
   app.setWorker(`import { vault } from '/strongroom/worker.js'\nvault({ issuer: 1n })`)
   assert.equal((await outcome()).code, 'config_invalid')
 })
@@ -85,7 +86,7 @@ for (const [name, changes] of Object.entries({
   'apis[0].url': 'apis: [{ url: () => "https://api.example.com/" }]',
   'session.idle': 'session: { idle: () => 60 }',
 })) {
-  test(`config_invalid: a function in place of ${name}`, time, async () => {
+  leftOut(`config_invalid: a function in place of ${name}`, time, async () => {
     app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault({ ...${JSON.stringify(app.config)}, ${changes} })`)
     const error = await outcomeHere()
@@ -100,7 +101,7 @@ for (const [name, changes] of Object.entries({
   sameClaims: 'sameClaims: new Set(["org"])',
   authorizationParams: 'authorizationParams: { [Symbol("a")]: "b" }',
 })) {
-  test(`config_invalid: ${name} is not a plain object`, time, async () => {
+  leftOut(`config_invalid: ${name} is not a plain object`, time, async () => {
     app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault({ ...${JSON.stringify(app.config)}, ${changes} })`)
     const error = await outcomeHere()
@@ -119,7 +120,7 @@ try { vault({ ...config, apis: [] }) } catch (error) { console.error(error.code)
   assert.equal((await outcome()).code, 'config_invalid')
 })
 
-test('config_invalid reaches later pages', time, async () => {
+leftOut('config_invalid reaches later pages', time, async () => {
   app.setConfig({ scope: '' })
   const page = await app.open('/empty')
   const first = await page.evaluate(connecting, { kind: 'dedicated', timeout: 20 })
@@ -132,7 +133,7 @@ test('config_invalid reaches later pages', time, async () => {
   for (const { error } of [first, ...rest]) assert.equal(error.code, 'config_invalid')
 })
 
-test('a reload starts the worker from its fixed file', time, async () => {
+leftOut('a reload starts the worker from its fixed file', time, async () => {
   app.setConfig({ scope: '' })
   const page = await app.open('/empty')
   const first = await page.evaluate(connecting, { kind: 'shared', timeout: 20 })
@@ -148,7 +149,7 @@ test('a reload starts the worker from its fixed file', time, async () => {
 })
 
 for (const kind of KINDS) {
-  test(`worker_timeout: a ${kind} worker that does not call vault()`, time, async () => {
+  leftOut(`worker_timeout: a ${kind} worker that does not call vault()`, time, async () => {
     app.setWorker(`import '/strongroom/worker.js'`)
     const page = await app.open('/empty')
     const started = Date.now()
@@ -176,7 +177,7 @@ vault(${JSON.stringify(app.config)})`)
   })
 }
 
-test('a late vault() serves pages that connected before', time, async () => {
+leftOut('a late vault() serves pages that connected before', time, async () => {
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 await new Promise((resolve) => setTimeout(resolve, 300))
 vault(${JSON.stringify(app.config)})`)
@@ -210,7 +211,7 @@ const CONFIGS = {
 }
 
 for (const [name, config] of Object.entries(CONFIGS)) {
-  test(`one module is requested: ${name}`, time, async () => {
+  leftOut(`one module is requested: ${name}`, time, async () => {
     app.setConfig(config)
     app.site.requests.length = 0
     assert.equal(await outcomeHere(), undefined)
@@ -218,7 +219,7 @@ for (const [name, config] of Object.entries(CONFIGS)) {
   })
 }
 
-test('one module is requested: an invalid option, which the error names', time, async () => {
+leftOut('one module is requested: an invalid option, which the error names', time, async () => {
   app.setConfig({ scope: '' })
   app.site.requests.length = 0
   assert.match((await outcomeHere()).message, /^`scope` is "": /)
@@ -235,7 +236,7 @@ vault(${JSON.stringify(app.config)})`)
 })
 
 for (const [name, href] of Object.entries({ missing: undefined, 'a blob: URL': 'blob:http://localhost/1' })) {
-  test(`a given module works if import.meta.url is ${name}`, time, async () => {
+  leftOut(`a given module works if import.meta.url is ${name}`, time, async () => {
     const file = await readFile(new URL('../../pkg/dist/worker.js', import.meta.url), 'utf8')
     const body = file.replaceAll('import.meta.url', JSON.stringify(href) ?? 'undefined')
     assert.notEqual(body, file)
@@ -254,7 +255,7 @@ const BAD_MODULES = {
 }
 
 for (const [name, change] of Object.entries(BAD_MODULES)) {
-  test(`wasm_failed: the module ${name}`, time, async () => {
+  leftOut(`wasm_failed: the module ${name}`, time, async () => {
     undo.push(app.site.override(WASM, change))
     const error = await outcome()
     assert.equal(error.code, 'wasm_failed')
@@ -262,7 +263,7 @@ for (const [name, change] of Object.entries(BAD_MODULES)) {
   })
 }
 
-test('wasm_failed: the worker’s policy forbids fetching the module', time, async () => {
+leftOut('wasm_failed: the worker’s policy forbids fetching the module', time, async () => {
   const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'none'"
   undo.push(app.site.override('/auth.worker.js', { headers: { 'Content-Security-Policy': policy } }))
   assert.equal((await outcome()).code, 'wasm_failed')
@@ -277,7 +278,7 @@ const SOURCES = {
 }
 
 for (const [name, source] of Object.entries(SOURCES)) {
-  test(`the module can be given as ${name}`, time, async () => {
+  leftOut(`the module can be given as ${name}`, time, async () => {
     app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(app.config)}, { wasm: ${source} })`)
     const page = await app.open()

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, giveConsent, htmlWith, signIn, startApp, startLogin } from '../support/app.mjs'
-import { ALL } from '../support/combinations.mjs'
+import { ALL, leftOut } from '../support/combinations.mjs'
 import { CLOCK, setClocks } from '../support/device.mjs'
 import { openWithEscrow, serveEscrow } from '../support/escrow.mjs'
 
@@ -146,7 +146,7 @@ for (const [index, [names, kind, deploy]] of SIGN_OUTS.entries()) {
 }
 
 for (const [index, [names, kind, deploy]] of SIGN_OUTS.entries()) {
-  test(`sign-out ends the other deployment's session: ${names}, ${kind}, escrow`, time, async () => {
+  leftOut(`sign-out ends the other deployment's session: ${names}, ${kind}, escrow`, time, async () => {
     for (const first of signingOut(index)) {
       const app = await start({ kind, config: { session: { persist: 'escrow' } } })
       serveEscrow(app)
@@ -188,7 +188,7 @@ test('old pages move to the newest worker after a sign-in there, memory', time, 
 })
 
 for (const [names, kind, deploy] of CASES.slice(1)) {
-  test(`old pages create their worker again after a sign-in: ${names}, sealed`, time, async () => {
+  leftOut(`old pages create their worker again after a sign-in: ${names}, sealed`, time, async () => {
     const app = await start({ kind, config: { session: { persist: 'sealed' } } })
     const [old, fresh] = await twoTabs(app, deploy, { signsIn: false })
     const asked = app.site.requests.length
@@ -202,7 +202,7 @@ for (const [names, kind, deploy] of CASES.slice(1)) {
   })
 }
 
-test('page keeps its session while a stopped vault is replaced', time, async () => {
+leftOut('page keeps its session while a stopped vault is replaced', time, async () => {
   const app = await start({ config: { session: { persist: 'sealed' } } })
   app.site.files['/clock.js'] = CLOCK
   app.setWorker(`import '/clock.js'\n${workerOf(app)}`)
@@ -218,7 +218,7 @@ test('page keeps its session while a stopped vault is replaced', time, async () 
   assert.ok(sessions.length > 0 && sessions.every(Boolean), `the old page was told: ${sessions}`)
 })
 
-test('in memory a sign-in elsewhere sets elsewhere and replaces the worker', time, async () => {
+leftOut('in memory a sign-in elsewhere sets elsewhere and replaces the worker', time, async () => {
   const app = await start({ kind: 'dedicated' })
   const [old, fresh] = await twoTabs(app, deployFixed, { signsIn: false })
   assert.equal(await old.evaluate(() => auth.elsewhere), false)
@@ -302,7 +302,7 @@ test('a vault on its own origin: sign-out, and a move to the newest worker', tim
   assert.equal((await lastChange(old)).reason, 'logged_out')
 })
 
-test('two apps of one client on one origin keep their own vaults', time, async () => {
+leftOut('two apps of one client on one origin keep their own vaults', time, async () => {
   const app = await start({ extendedLifetime: true })
   const { files, routes, workers } = app.site
   // The provider knows these two redirect URIs.

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { booted, call, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
+import { leftOut } from '../support/combinations.mjs'
 import { openWithEscrow, serveEscrow, stopServiceWorkers, untilHanded } from '../support/escrow.mjs'
 
 const time = { timeout: 60_000 }
@@ -59,7 +60,7 @@ for (const kind of KINDS) {
     assert.equal((await call(page, orders(app))).value.status, 200)
   })
 
-  test(`a restarted service worker gets the key when the page is left, ${kind}`, time, async () => {
+  leftOut(`a restarted service worker gets the key when the page is left, ${kind}`, time, async () => {
     const app = apps[kind]
     const page = await openSignedIn(app)
     await stopServiceWorkers(page)
@@ -69,7 +70,7 @@ for (const kind of KINDS) {
     assert.equal(await resumed(page), 'escrow')
   })
 
-  test(`a service worker that was stopped without pages loses the session, ${kind}`, time, async () => {
+  leftOut(`a service worker that was stopped without pages loses the session, ${kind}`, time, async () => {
     const app = apps[kind]
     const page = await openSignedIn(app)
     const { origin } = app.site
@@ -89,7 +90,7 @@ for (const kind of KINDS) {
     assert.equal(await resumed(page), 'escrow')
   })
 
-  test(`without a service worker the session stays in memory, ${kind}`, time, async () => {
+  leftOut(`without a service worker the session stays in memory, ${kind}`, time, async () => {
     const app = apps[kind]
     const page = await app.open()
     const before = app.site.requests.length
@@ -111,7 +112,7 @@ for (const kind of KINDS) {
   })
 }
 
-test('a service worker of another version does not respond', time, async (t) => {
+leftOut('a service worker of another version does not respond', time, async (t) => {
   const app = await start({ kind: 'shared', persist: 'escrow' })
   t.after(() => app.close())
   const escrow = await readFile(new URL('../../pkg/dist/escrow.js', import.meta.url), 'utf8')
@@ -131,7 +132,7 @@ test('a control: the server sees a request that is not intercepted', time, async
   assert.ok(app.site.requests.at(-1).query.includes('escrow'))
 })
 
-test('a logout ends the session for later workers', time, async () => {
+leftOut('a logout ends the session for later workers', time, async () => {
   const app = apps.shared
   const page = await openSignedIn(app)
   await page.evaluate(() => auth.logout())
@@ -140,7 +141,7 @@ test('a logout ends the session for later workers', time, async () => {
   assert.equal(await page.evaluate(() => auth.endReason), 'logged_out')
 })
 
-test('a second tab with its own worker joins, and both refresh once', time, async () => {
+leftOut('a second tab with its own worker joins, and both refresh once', time, async () => {
   const app = apps.dedicated
   const first = await openSignedIn(app)
   const second = await app.open('/', first.context())
@@ -350,7 +351,7 @@ const isPlanted = ([kind, address, milliseconds]) =>
   })
 
 for (const kind of KINDS) {
-  test(`caches written by script do not affect the vault, ${kind}`, time, async () => {
+  leftOut(`caches written by script do not affect the vault, ${kind}`, time, async () => {
     const app = await startCaching({ kind })
     try {
       const page = await openSignedIn(app)
@@ -431,7 +432,7 @@ test('a vault accepts no key from a cache', time, async () => {
   }
 })
 
-test('auth.fetch() cannot request the key', time, async () => {
+leftOut('auth.fetch() cannot request the key', time, async () => {
   const app = await start({
     kind: 'shared',
     persist: 'escrow',

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { expandMessage } from '../../pkg/dist/error-messages.js'
 import { booted, call, signIn, signInByPopup, startApp, startLogin } from '../support/app.mjs'
-import { ALL } from '../support/combinations.mjs'
+import { ALL, leftOut } from '../support/combinations.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -102,7 +102,7 @@ function breakWorker(app, code, config = app.config) {
   )
 }
 
-test('storage_unavailable: a store that cannot be repaired', time, async () => {
+leftOut('storage_unavailable: a store that cannot be repaired', time, async () => {
   const app = apps.dedicated
   breakWorker(app, "Object.defineProperty(self, 'indexedDB', { value: undefined })")
   const page = await app.open()
@@ -111,7 +111,7 @@ test('storage_unavailable: a store that cannot be repaired', time, async () => {
   assert.equal(error.code, 'storage_unavailable')
 })
 
-test('storage_unavailable: the database never opens', time, async () => {
+leftOut('storage_unavailable: the database never opens', time, async () => {
   const app = apps.dedicated
   const config = { ...app.config, requestTimeout: 1 }
   breakWorker(app, 'IDBFactory.prototype.open = () => ({})', config)
@@ -121,7 +121,7 @@ test('storage_unavailable: the database never opens', time, async () => {
   assert.equal(error.code, 'storage_unavailable')
 })
 
-test('after a login without a database, the next one opens it again', time, async () => {
+leftOut('after a login without a database, the next one opens it again', time, async () => {
   const app = apps.dedicated
   const config = { ...app.config, requestTimeout: 1 }
   const once = `const { open } = IDBFactory.prototype
@@ -134,7 +134,7 @@ IDBFactory.prototype.open = () => { IDBFactory.prototype.open = open; return {} 
   await startLogin(page)
 })
 
-test('script can delete the database that a vault has open', time, async () => {
+leftOut('script can delete the database that a vault has open', time, async () => {
   const app = apps.dedicated
   const page = await app.open()
   await booted(page)
@@ -156,7 +156,7 @@ test('script can delete the database that a vault has open', time, async () => {
   assert.equal(outcome, 'deleted')
 })
 
-test('thousands of records do not prevent a login', time, async () => {
+leftOut('thousands of records do not prevent a login', time, async () => {
   const app = apps.dedicated
   const page = await app.open()
   await startLogin(page)
@@ -258,7 +258,7 @@ const MESSAGES = {
 }
 
 for (const [name, make] of Object.entries(MESSAGES)) {
-  test(`message_invalid: ${name}`, time, async () => {
+  leftOut(`message_invalid: ${name}`, time, async () => {
     const page = await apps.shared.open()
     await booted(page)
     const code = make.startsWith('{') ? `(() => ${make})()` : make
@@ -293,7 +293,7 @@ const sendBody = async ([url, source]) => {
 }
 
 for (const [what, source] of Object.entries(LONG_AS_STRINGS)) {
-  test(`${what} as a body is dropped, and not made a string`, time, async () => {
+  leftOut(`${what} as a body is dropped, and not made a string`, time, async () => {
     const app = apps.shared
     app.setConfig({})
     app.provider.settings.accessTokenSeconds = 60
@@ -326,7 +326,7 @@ self.fetch = (url, init) => {
   throw error
 }`
 
-test('many simultaneous failures do not grow the stack', time, async () => {
+leftOut('many simultaneous failures do not grow the stack', time, async () => {
   const app = apps.shared
   app.site.files['/failing.js'] = failing(app)
   app.setWorker(`import '/failing.js'

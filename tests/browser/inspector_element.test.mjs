@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { call, htmlWith, signIn, startApp } from '../support/app.mjs'
+import { leftOut } from '../support/combinations.mjs'
 
 const time = { timeout: 40_000 }
 const TOKEN = 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSBpbiB0ZXN0cyJ9.c2lnbmF0dXJlLW9mLWEtdGVzdA'
@@ -76,7 +77,7 @@ async function testSearch(page) {
   return page.textContent('.verdict')
 }
 
-test('shows both sides, the timeline and the messages', time, async () => {
+leftOut('shows both sides, the timeline and the messages', time, async () => {
   const page = await used()
   await page.locator('.holding[data-kind=refresh_token]').waitFor()
   assert.match(await page.textContent('.page-view'), /alice@example\.com/)
@@ -169,7 +170,7 @@ test('the test finds each planted token, and restores the page exactly', time, a
   await close(page)
 })
 
-test('a test replaces what a closed tab has left', time, async () => {
+leftOut('a test replaces what a closed tab has left', time, async () => {
   const page = await open()
   await page.evaluate(async () => {
     const name = 'strongroom-inspector-planted'
@@ -186,7 +187,7 @@ test('a test replaces what a closed tab has left', time, async () => {
   await close(page)
 })
 
-test('a token counts only while its message is recorded, as in a search', time, async () => {
+leftOut('a token counts only while its message is recorded, as in a search', time, async () => {
   const page = await used()
   const crossing = page.locator('.crossing')
   await page.evaluate((token) => new MessageChannel().port1.postMessage(token), TOKEN)
@@ -203,7 +204,7 @@ test('a token counts only while its message is recorded, as in a search', time, 
   await close(page)
 })
 
-test('a search that is blind in a place is reported', time, async () => {
+leftOut('a search that is blind in a place is reported', time, async () => {
   const page = await open()
   await page.evaluate(() => {
     Storage.prototype.setItem = () => {}
@@ -296,7 +297,7 @@ const LEAKS = {
     void (document.body.appendChild(document.createElement('p')).fiber = { memo: [token] }),
 }
 
-test('finds a token in each of these', time, async () => {
+leftOut('finds a token in each of these', time, async () => {
   const page = await open()
   assert.deepEqual((await search(page)).tokens, [], 'a control')
   for (const [name, leak] of Object.entries(LEAKS)) {
@@ -316,7 +317,7 @@ test('finds a token in each of these', time, async () => {
 
 const CODE = 'kR7xQ2mVb9ZsL0pWc4Ht6Yd1NfGj8uEa3kR7xQ2mVb9Z'
 
-test('explains the code of a finished login, and no other', time, async () => {
+leftOut('explains the code of a finished login, and no other', time, async () => {
   const before = app.site.routes['/callback']
   app.site.routes['/callback'] = '/bare.html'
   const page = await open('/bare.html')
@@ -349,7 +350,7 @@ test('explains the code of a finished login, and no other', time, async () => {
   await close(waiting)
 })
 
-test('opens and closes as a drawer, and leaves the page as it is', time, async () => {
+leftOut('opens and closes as a drawer, and leaves the page as it is', time, async () => {
   const page = await open()
   await page.evaluate(() => {
     inspector.open = false
@@ -379,7 +380,7 @@ test('opens and closes as a drawer, and leaves the page as it is', time, async (
   await close(page)
 })
 
-test('has no empty column', time, async () => {
+leftOut('has no empty column', time, async () => {
   for (const [path, width] of [
     ['/bare.html', 1100],
     ['/index.html', 1100],
@@ -394,7 +395,7 @@ test('has no empty column', time, async () => {
   }
 })
 
-test('lists what it cannot search', time, async () => {
+leftOut('lists what it cannot search', time, async () => {
   const page = await open()
   await page.evaluate((other) => {
     document.body.appendChild(document.createElement('iframe')).src = `${other}?token=secret`
@@ -409,7 +410,7 @@ test('lists what it cannot search', time, async () => {
   await close(page)
 })
 
-test('a search leaves databases alone', time, async () => {
+leftOut('a search leaves databases alone', time, async () => {
   const page = await open()
   const result = await page.evaluate(async () => {
     const open = (version) =>
@@ -492,7 +493,7 @@ test('the report has no token, no claim and no identifier', time, async () => {
   await close(page)
 })
 
-test('a refused clipboard leaves the report selected', time, async () => {
+leftOut('a refused clipboard leaves the report selected', time, async () => {
   const page = await open()
   await page.evaluate(() => {
     navigator.clipboard.writeText = () => Promise.reject(new DOMException('no', 'NotAllowedError'))
@@ -507,7 +508,7 @@ test('a refused clipboard leaves the report selected', time, async () => {
   await close(page)
 })
 
-test('without the recorder, earlier messages are not known', time, async () => {
+leftOut('without the recorder, earlier messages are not known', time, async () => {
   const page = await open('/bare.html')
   await page.locator('.messages-view', { hasText: 'Earlier messages are not known' }).waitFor()
   const native = () => /native code/.test(MessagePort.prototype.postMessage)
@@ -524,7 +525,7 @@ test('without the recorder, earlier messages are not known', time, async () => {
   await close(page)
 })
 
-test('the recorder changes no message, and runs no getter of its own', time, async () => {
+leftOut('the recorder changes no message, and runs no getter of its own', time, async () => {
   const page = await open()
   const received = await page.evaluate(async () => {
     const { port1, port2 } = new MessageChannel()
@@ -563,7 +564,7 @@ test('the recorder changes no message, and runs no getter of its own', time, asy
   await close(page)
 })
 
-test('a moved element goes on, and a removed one stops', time, async () => {
+leftOut('a moved element goes on, and a removed one stops', time, async () => {
   const page = await used()
   const lines = () => page.locator('li[data-tone]').count()
   const before = await lines()
@@ -579,7 +580,7 @@ test('a moved element goes on, and a removed one stops', time, async () => {
   await close(page)
 })
 
-test('takes the result of createAuth()', time, async () => {
+leftOut('takes the result of createAuth()', time, async () => {
   const page = await open()
   await page.evaluate(() => {
     inspector.auth = createAuth({ shared: create.shared })

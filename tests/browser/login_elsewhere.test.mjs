@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { ACCOUNTS } from '../support/accounts.mjs'
 import { giveConsent, startApp } from '../support/app.mjs'
+import { leftOut } from '../support/combinations.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -102,7 +103,7 @@ test('after a sign-out the app waits for a click', time, async () => {
   await page.context().close()
 })
 
-test('a target outside the app is dropped, with a warning', time, async () => {
+leftOut('a target outside the app is dropped, with a warning', time, async () => {
   const page = await signedIn()
   const other = await visit(start({ target_link_uri: 'https://evil.test/' }), page.context())
   assert.deepEqual(await seen(other), { address: '/', user: ALICE.username, error: null })
@@ -110,7 +111,7 @@ test('a target outside the app is dropped, with a warning', time, async () => {
   await page.context().close()
 })
 
-test('a guard of the page shares the login, with hint and target', time, async () => {
+leftOut('a guard of the page shares the login, with hint and target', time, async () => {
   const before = trips()
   const hint = { login_hint: BOB.username, target_link_uri: '/orders', guard: '' }
   const page = await signedIn(BOB, hint)
@@ -120,7 +121,7 @@ test('a guard of the page shares the login, with hint and target', time, async (
   await page.context().close()
 })
 
-test('a login that the app demands is not taken for finished', time, async () => {
+leftOut('a login that the app demands is not taken for finished', time, async () => {
   const page = await signedIn()
   await page.evaluate(() => void auth.login({ maxAge: 0 }))
   await giveConsent(page)
@@ -133,7 +134,7 @@ test('a login that the app demands is not taken for finished', time, async () =>
   await page.context().close()
 })
 
-test('another issuer begins no login, and its parameters leave the URL', time, async () => {
+leftOut('another issuer begins no login, and its parameters leave the URL', time, async () => {
   const before = trips()
   const page = await visit(start({ iss: 'https://evil.test', target_link_uri: '/orders', own: '1' }))
   assert.deepEqual(await seen(page), { address: '/start?own=1', user: null, error: 'issuer_mismatch' })
@@ -174,7 +175,7 @@ test('a page in a frame begins no login', time, async () => {
   await page.context().close()
 })
 
-test('with resume, the login is not a silent one', time, async () => {
+leftOut('with resume, the login is not a silent one', time, async () => {
   const before = trips()
   const page = await visit(start({ target_link_uri: '/orders', resume: '' }))
   await page.waitForSelector('#username')
@@ -183,7 +184,7 @@ test('with resume, the login is not a silent one', time, async () => {
   await page.context().close()
 })
 
-test('with resume, a code of the app does not keep from a silent login', time, async () => {
+leftOut('with resume, a code of the app does not keep from a silent login', time, async () => {
   const before = trips()
   const page = await visit('/orders?resume&code=invitation')
   await connected(page)
@@ -192,7 +193,7 @@ test('with resume, a code of the app does not keep from a silent login', time, a
   await page.context().close()
 })
 
-test('with resume, an own parameter iss does not keep from a silent login', time, async () => {
+leftOut('with resume, an own parameter iss does not keep from a silent login', time, async () => {
   const before = trips()
   const page = await visit('/orders?resume&iss=own')
   await connected(page)
@@ -200,13 +201,13 @@ test('with resume, an own parameter iss does not keep from a silent login', time
   await page.context().close()
 })
 
-test('other parameters are ignored, also state', time, async () => {
+leftOut('other parameters are ignored, also state', time, async () => {
   const page = await visit(start({ target_link_uri: '/orders', state: 'x' }))
   await page.waitForSelector('#username')
   await page.context().close()
 })
 
-test('other addresses with iss are the app’s own', time, async () => {
+leftOut('other addresses with iss are the app’s own', time, async () => {
   const before = trips()
   app.site.routes['/callback'] = '/index.html'
   const parameters = { iss: app.provider.issuer, target_link_uri: '/x' }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { brotliCompressSync, createBrotliCompress } from 'node:zlib'
 import { booted, startApp, waitUntil } from '../support/app.mjs'
+import { leftOut } from '../support/combinations.mjs'
 import { stopServiceWorkers } from '../support/escrow.mjs'
 import { openAnother, openGallery, PNG, sendFilm, show, silence, startMediaApp } from '../support/media.mjs'
 import { until } from '../support/until.mjs'
@@ -21,7 +22,7 @@ after(() => app.close())
 /** The requests for files that arrived at the API. */
 const loads = () => app.api.requests.filter(({ path }) => path.startsWith('/v1/on/files/'))
 
-test('the element gets only headers that it needs', time, async () => {
+leftOut('the element gets only headers that it needs', time, async () => {
   const page = await openGallery(app)
   app.files.chatty = ({ response }) => {
     response.setHeader('Access-Control-Expose-Headers', 'ETag, Last-Modified, X-Secret, Content-Language')
@@ -51,7 +52,7 @@ test('the element gets only headers that it needs', time, async () => {
   })
 })
 
-test('a response of another type is refused, and its connection ends', time, async () => {
+leftOut('a response of another type is refused, and its connection ends', time, async () => {
   const page = await openGallery(app)
   app.api.clear()
   for (const [name, attributes] of [
@@ -70,7 +71,7 @@ test('a response of another type is refused, and its connection ends', time, asy
   assert.equal(film.aborted, true)
 })
 
-test('without a session the response is 502, and names the reason', time, async () => {
+leftOut('without a session the response is 502, and names the reason', time, async () => {
   const page = await openGallery(app)
   await page.evaluate(() => auth.logout())
   const [response] = await Promise.all([
@@ -81,7 +82,7 @@ test('without a session the response is 502, and names the reason', time, async 
   assert.match(await response.text(), /login_required/)
 })
 
-test('a hidden range is an error of its own, and one warning', time, async () => {
+leftOut('a hidden range is an error of its own, and one warning', time, async () => {
   const page = await openGallery(app)
   const warnings = []
   page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()))
@@ -104,7 +105,7 @@ const sendLong = ({ response }) => {
   response.write(silence(250_000, 0, 4 * 1024 * 1024))
 }
 
-test('the connection to the API ends when the service worker is stopped', time, async () => {
+leftOut('the connection to the API ends when the service worker is stopped', time, async () => {
   const page = await openGallery(app)
   app.files.endless = sendLong
   app.api.clear()
@@ -116,29 +117,33 @@ test('the connection to the API ends when the service worker is stopped', time, 
   assert.equal(load.aborted, true)
 })
 
-test('a body may be longer than its Content-Length, which is that of its compressed form', time, async () => {
-  const page = await openGallery(app)
-  const all = brotliCompressSync(Buffer.alloc(1024 * 1024))
-  const encoder = createBrotliCompress()
-  const first = await new Promise((resolve) => {
-    encoder.once('data', resolve)
-    encoder.write(Buffer.alloc(512 * 1024))
-    encoder.flush()
-  })
-  app.files.bomb = ({ response }) => {
-    response.writeHead(200, {
-      'Content-Type': 'image/png',
-      'Content-Encoding': 'br',
-      'Content-Length': first.length + all.length,
+leftOut(
+  'a body may be longer than its Content-Length, which is that of its compressed form',
+  time,
+  async () => {
+    const page = await openGallery(app)
+    const all = brotliCompressSync(Buffer.alloc(1024 * 1024))
+    const encoder = createBrotliCompress()
+    const first = await new Promise((resolve) => {
+      encoder.once('data', resolve)
+      encoder.write(Buffer.alloc(512 * 1024))
+      encoder.flush()
     })
-    // The rest is never sent, so a vault that waits for the whole body would not respond.
-    response.write(first)
-  }
-  const responded = page.waitForResponse(/\/media\/bomb/)
-  await page.evaluate(() => Object.assign(document.body.appendChild(new Image()), { src: '/media/bomb' }))
-  assert.equal((await responded).status(), 200)
-  await page.close()
-})
+    app.files.bomb = ({ response }) => {
+      response.writeHead(200, {
+        'Content-Type': 'image/png',
+        'Content-Encoding': 'br',
+        'Content-Length': first.length + all.length,
+      })
+      // The rest is never sent, so a vault that waits for the whole body would not respond.
+      response.write(first)
+    }
+    const responded = page.waitForResponse(/\/media\/bomb/)
+    await page.evaluate(() => Object.assign(document.body.appendChild(new Image()), { src: '/media/bomb' }))
+    assert.equal((await responded).status(), 200)
+    await page.close()
+  },
+)
 
 test('the connection to the API ends with the page', time, async () => {
   const page = await openGallery(app)
@@ -155,7 +160,7 @@ test('the connection to the API ends with the page', time, async () => {
   assert.equal(await show(other, 'img', { src: '/media/picture' }), 'load')
 })
 
-test('the vault sends a chunk for each that is asked for, and stops when told', time, async () => {
+leftOut('the vault sends a chunk for each that is asked for, and stops when told', time, async () => {
   const page = await openGallery(app)
   app.api.clear()
   await page.evaluate(async () => {
@@ -194,7 +199,7 @@ test('pictures load after the service worker was stopped', time, async () => {
   }
 })
 
-test('a second tab shows pictures when the first is closed', time, async () => {
+leftOut('a second tab shows pictures when the first is closed', time, async () => {
   const page = await openGallery(app)
   const other = await openAnother(app, page)
   for (const tab of [page, other]) assert.equal(await show(tab, 'img', { src: '/media/picture' }), 'load')
@@ -227,7 +232,7 @@ test('a script that steals the port gets requests of its own page only', time, a
   assert.ok(stolen[0].headers.every(([name]) => name === 'accept'))
 })
 
-test('a page cannot end the requests of another page', time, async () => {
+leftOut('a page cannot end the requests of another page', time, async () => {
   const page = await openGallery(app)
   const other = await openAnother(app, page)
   await page.addInitScript(() =>
@@ -260,7 +265,7 @@ test('a page cannot end the requests of another page', time, async () => {
   assert.equal(await control, 'error')
 })
 
-test('a thousand pictures of a slow API all load', { timeout: 180_000 }, async () => {
+leftOut('a thousand pictures of a slow API all load', { timeout: 180_000 }, async () => {
   const page = await openGallery(app)
   const waiting = []
   let isSlow = true
@@ -292,7 +297,7 @@ test('a thousand pictures of a slow API all load', { timeout: 180_000 }, async (
   assert.equal(outcomes.filter((outcome) => outcome === 'load').length, 1000)
 })
 
-test('media() is false at once if no rule has `media`, and the console says so', time, async (t) => {
+leftOut('media() is false at once if no rule has `media`, and the console says so', time, async (t) => {
   const plain = await startApp()
   t.after(() => plain.close())
   const page = await plain.open('/')
@@ -302,7 +307,7 @@ test('media() is false at once if no rule has `media`, and the console says so',
   assert.match((await warning).text(), /is false: no rule in apis has `media`/)
 })
 
-test('a reload without the service worker is repaired', time, async () => {
+leftOut('a reload without the service worker is repaired', time, async () => {
   // The shared worker with the session outlives the reload, because it serves another page.
   const page = await openAnother(app, await openGallery(app))
   const devtools = await page.context().newCDPSession(page)
@@ -317,7 +322,7 @@ test('a reload without the service worker is repaired', time, async () => {
 
 // In these tests, a service worker waits for ten seconds, or a page for a service worker.
 describe('no response', { concurrency: true }, () => {
-  test('what a page passes on too late leaves no connection to the API', time, async () => {
+  leftOut('what a page passes on too late leaves no connection to the API', time, async () => {
     const page = await openGallery(app)
     app.files.endless = sendLong
     // Simulates a busy page, which handles the service worker's first message late.
@@ -348,7 +353,7 @@ describe('no response', { concurrency: true }, () => {
     assert.ok(late().every(({ aborted }) => aborted))
   })
 
-  test('a page without a vault shows no pictures', time, async () => {
+  leftOut('a page without a vault shows no pictures', time, async () => {
     const page = await openGallery(app)
     await page.goto(`${app.site.origin}/empty`)
     const [response, event] = await Promise.all([
@@ -359,19 +364,24 @@ describe('no response', { concurrency: true }, () => {
     assert.match(await response.text(), /the page does not respond/)
   })
 
-  test('media() is false without a service worker that has it, and the console says why', time, async () => {
-    app.site.serviceWorkers.push('/other.js')
-    app.site.files['/other.js'] = "addEventListener('activate', (event) => event.waitUntil(clients.claim()))"
-    const said = async (file) => {
-      const page = await app.open('/')
-      await booted(page)
-      if (file) await page.evaluate((file) => navigator.serviceWorker.register(file), file)
-      const warning = page.waitForEvent('console', (message) => message.text().includes('auth.media()'))
-      assert.equal(await page.evaluate(() => auth.media()), false)
-      return (await warning).text()
-    }
-    const [none, other] = await Promise.all([said(), said('/other.js')])
-    assert.match(none, /is false: no service worker is installed/)
-    assert.match(other, /is false: http.*\/other\.js does not respond/)
-  })
+  leftOut(
+    'media() is false without a service worker that has it, and the console says why',
+    time,
+    async () => {
+      app.site.serviceWorkers.push('/other.js')
+      app.site.files['/other.js'] =
+        "addEventListener('activate', (event) => event.waitUntil(clients.claim()))"
+      const said = async (file) => {
+        const page = await app.open('/')
+        await booted(page)
+        if (file) await page.evaluate((file) => navigator.serviceWorker.register(file), file)
+        const warning = page.waitForEvent('console', (message) => message.text().includes('auth.media()'))
+        assert.equal(await page.evaluate(() => auth.media()), false)
+        return (await warning).text()
+      }
+      const [none, other] = await Promise.all([said(), said('/other.js')])
+      assert.match(none, /is false: no service worker is installed/)
+      assert.match(other, /is false: http.*\/other\.js does not respond/)
+    },
+  )
 })

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { booted, call, signIn } from '../support/app.mjs'
+import { leftOut } from '../support/combinations.mjs'
 import { stopServiceWorkers } from '../support/escrow.mjs'
 import { openAnother, openGallery, PNG, SERVICE_WORKER, show, startMediaApp } from '../support/media.mjs'
 
@@ -112,7 +113,7 @@ async function seenInLogin(serviceWorker) {
   return seen.filter(({ url }) => url.startsWith(origin)).map(({ url }) => new URL(url).pathname)
 }
 
-test(
+leftOut(
   // claim: script-43
   'no other listener sees requests for metadata, keys and tokens, also after a restart',
   time,
@@ -142,7 +143,7 @@ for (const [name, calls] of Object.entries({
   'escrow() first': ["escrow('/auth.worker.js')", "media('/media/')"],
   'media() with the file first': ["media('/media/', '/auth.worker.js')", "escrow('/auth.worker.js')"],
 })) {
-  test(`a session outlives a reload, and pictures load: ${name}`, time, async () => {
+  leftOut(`a session outlives a reload, and pictures load: ${name}`, time, async () => {
     const app = await start({
       config: { session: { persist: 'escrow' } },
       serviceWorker: `import { escrow } from '/strongroom/escrow.js'\n${SERVICE_WORKER.replace("media('/media/')", calls.join('\n'))}`,
@@ -189,7 +190,7 @@ const isNotClaimed = async (app, path) => {
   await page.context().close()
 }
 
-test('callback pages that are not an array of paths are refused', time, async () => {
+leftOut('callback pages that are not an array of paths are refused', time, async () => {
   const app = await start({ plainFetch: true })
   for (const callbacks of ["'/callback'", "['callback']", "['/callback', '/a?b']"]) {
     const call = `media('/media/', undefined, ${callbacks})`
@@ -201,7 +202,7 @@ test('callback pages that are not an array of paths are refused', time, async ()
   }
 })
 
-test('a page with createAuth() shows pictures before it has used it', time, async () => {
+leftOut('a page with createAuth() shows pictures before it has used it', time, async () => {
   const app = await start()
   const page = await openAnother(app, await openGallery(app))
   await page.goto(`${app.site.origin}/empty`)

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { booted } from '../support/app.mjs'
+import { leftOut } from '../support/combinations.mjs'
 import { openGallery, startMediaApp } from '../support/media.mjs'
 
 const time = { timeout: 60_000 }
@@ -44,7 +45,7 @@ test('a file is downloaded with its name, and never shown', time, async () => {
   assert.equal(app.api.requests[0].claims.sub, 'alice')
 })
 
-test('a compressed file is downloaded whole', time, async () => {
+leftOut('a compressed file is downloaded whole', time, async () => {
   const page = await openGallery(app)
   const rows = randomBytes(300_000).toString('hex')
   app.files['rows.csv'] = ({ response }) => {
@@ -60,7 +61,7 @@ test('a compressed file is downloaded whole', time, async () => {
   assert.equal(content.toString(), rows)
 })
 
-test('where the policy forbids frames, a file is downloaded, too, and the page stays', time, async () => {
+leftOut('where the policy forbids frames, a file is downloaded, too, and the page stays', time, async () => {
   const { pageCsp } = app.site
   app.site.pageCsp = pageCsp.replace(/; frame-src.*/, '')
   try {
@@ -76,7 +77,7 @@ test('where the policy forbids frames, a file is downloaded, too, and the page s
   }
 })
 
-test('a policy that only reports does not open the file in the page', time, async () => {
+leftOut('a policy that only reports does not open the file in the page', time, async () => {
   const headers = app.site.headers['/index.html']
   app.site.headers['/index.html'] = { 'Content-Security-Policy-Report-Only': "frame-src 'none'" }
   try {
@@ -123,7 +124,7 @@ test('an address of a download is good once', time, async () => {
   assert.equal(response.status(), 403)
 })
 
-test('a file that cannot be loaded rejects', time, async () => {
+leftOut('a file that cannot be loaded rejects', time, async () => {
   const page = await openGallery(app)
   const failure = (path) => page.evaluate((given) => settle(auth.download(given)), path)
   const missing = await failure('/media/missing')
@@ -135,7 +136,7 @@ test('a file that cannot be loaded rejects', time, async () => {
   assert.match(refused.error.message, /login_required/)
 })
 
-test('without a service worker a download is unsupported', time, async () => {
+leftOut('without a service worker a download is unsupported', time, async () => {
   const page = await app.open('/')
   await booted(page)
   for (const path of ['/media/report.html', 'https://other.example.com/media/report.html']) {

