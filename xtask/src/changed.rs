@@ -5,7 +5,7 @@ mod graph;
 use crate::paths::at;
 use crate::process::program;
 use crate::suite::LEFT_OUT;
-use crate::test::{self, CONCERNS, Concern, Kind};
+use crate::test::{self, CONCERNS, Concern, Kind, Scope};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use graph::Graph;
@@ -64,7 +64,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match &plan.everything {
         _ if options.list || changed.is_empty() => Ok(()),
         Some(_) => test::run(&[], &[], false, None),
-        None => test::run_some(&plan.kinds, &plan.files, plan.documents),
+        None => {
+            let has_suite = |path: &String| path.starts_with("tests/engines/");
+            let scope = match changed.iter().any(has_suite) {
+                true => Scope::Whole,
+                false => Scope::Main,
+            };
+            test::run_some(&plan.kinds, &plan.files, plan.documents, scope)
+        }
     }
 }
 

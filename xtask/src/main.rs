@@ -145,11 +145,7 @@ enum Command {
     Supply,
     /// Compile the core and write pkg/glue. `supply` runs this part of `build` in a copy of the sources.
     #[command(hide = true)]
-    Modules {
-        /// Build only the module with this name: vault or edge.
-        #[arg(long)]
-        only: Option<String>,
-    },
+    Modules,
     /// Compare the speed with other libraries, in Node and in a real browser. `bench edge` measures the token handler, and
     /// `bench proxies` compares it with other proxies, such as oauth2-proxy, which Go builds. `bench counts` counts requests
     /// in virtual time. `bench --only visits --waterfall` prints where the milliseconds of a visit go.
@@ -354,7 +350,7 @@ fn run(command: &Command) -> Result<()> {
         }
         Command::Release => release::check(),
         Command::Supply => supply::run(),
-        Command::Modules { only } => wasm::modules(only.as_deref()),
+        Command::Modules => wasm::modules(),
         Command::Bench { options } => bench(options),
         Command::Field { options } => field(options),
         Command::Soak { options } => soak(options),

@@ -184,11 +184,12 @@ pub(crate) fn run(kinds: &[Kind], engines: &[Engine], all: bool, part: Option<Pa
 }
 
 /// Checks formats, and runs kinds and files of other kinds, until one fails. With `documents`, also builds the documentation
-/// site, which fails if a link leads nowhere.
+/// site, which fails if a link leads nowhere. `scope` is that of the suite of the engines.
 pub(crate) fn run_some(
     kinds: &BTreeSet<Kind>,
     files: &BTreeMap<Kind, Vec<String>>,
     documents: bool,
+    scope: Scope,
 ) -> Result<()> {
     let start = Instant::now();
     install::npm_packages()?;
@@ -202,7 +203,7 @@ pub(crate) fn run_some(
         } else if let Some(files) = files.get(kind) {
             println!("test {}: {} files", kind.name(), files.len());
             let suite = Suite::files(files);
-            run_suite(*kind, suite, &OTHER_ENGINES, false, Scope::Main)?;
+            run_suite(*kind, suite, &OTHER_ENGINES, false, scope)?;
         }
     }
     println!(
@@ -260,7 +261,7 @@ fn but_for(engines: &[Engine]) -> String {
 
 /// The part of the suite of the engines that runs.
 #[derive(Clone, Copy)]
-enum Scope {
+pub(crate) enum Scope {
     /// Logins, tabs and reloads, and in Chromium also the groups of claims: in a run of all kinds.
     Main,
     /// Everything, with a comparison of the results with docs/browsers.md.

@@ -120,13 +120,9 @@ fn with_messages(modules: &[&Module]) -> Result<()> {
 }
 
 /// Writes the modules to `pkg/glue`, without the file of messages. With `only`, writes only the module of this name.
-pub(crate) fn modules(only: Option<&str>) -> Result<()> {
+pub(crate) fn modules() -> Result<()> {
     let hashes = messages::hashes(&messages::all()?);
-    let is_wanted = |module: &&Module| only.is_none_or(|only| only == module.label);
-    build_modules(
-        &MODULES.iter().filter(is_wanted).collect::<Vec<_>>(),
-        &hashes,
-    )
+    build_modules(&MODULES.iter().collect::<Vec<_>>(), &hashes)
 }
 
 fn build_modules(modules: &[&Module], hashes: &str) -> Result<()> {
