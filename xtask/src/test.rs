@@ -194,7 +194,9 @@ pub(crate) fn run_some(
     let start = Instant::now();
     install::npm_packages()?;
     format()?;
-    if documents {
+    // The tests of the site build it, too.
+    let has_site = kinds.contains(&Kind::Site) || files.contains_key(&Kind::Site);
+    if documents && !has_site {
         docs::build(None)?;
     }
     for kind in Kind::all() {
