@@ -185,7 +185,7 @@ leftOut('login of another user in an account fails and keeps its session', time,
   await page.context().close()
 })
 
-leftOut('worker of another account is refused', time, async () => {
+test('worker of another account is refused', time, async () => {
   app.setConfig({ accounts: 4 })
   const forgotten = { shared: `() => new SharedWorker('/auth.worker.js', { type: 'module' })` }
   const page = await open(pageScript('shared', `shared: ${forgotten.shared}`))

@@ -1,6 +1,6 @@
 // Mistakes in the worker file, and faults of its wasm module, reach the page with an error code. Nothing hangs. The
 // worker loads one module, whatever the configuration. The native tests of src/vault/config.rs check other mistakes in
-// options, and worker_failure.test.mjs checks workers whose file does not run.
+// options, and worker_failure.all.test.mjs checks workers whose file does not run.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, afterEach, before, test } from 'node:test'

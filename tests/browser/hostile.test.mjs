@@ -258,7 +258,7 @@ const MESSAGES = {
 }
 
 for (const [name, make] of Object.entries(MESSAGES)) {
-  leftOut(`message_invalid: ${name}`, time, async () => {
+  test(`message_invalid: ${name}`, time, async () => {
     const page = await apps.shared.open()
     await booted(page)
     const code = make.startsWith('{') ? `(() => ${make})()` : make

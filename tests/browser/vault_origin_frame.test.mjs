@@ -97,7 +97,7 @@ for (const [name, site] of OTHER_ORIGINS) {
   })
 }
 
-leftOut('origin_not_allowed: an app that is not on the list', time, async () => {
+test('origin_not_allowed: an app that is not on the list', time, async () => {
   const files = app.vault.files['/frame.js'].replace(app.site.origin, 'https://www.example.com')
   const release = app.vault.override('/frame.js', { body: files })
   try {
@@ -181,7 +181,7 @@ test('messages of other windows are ignored, even from a listed origin', time, a
   assert.deepEqual(heard, [[], [{ t: 'here' }]])
 })
 
-leftOut('one port for each load: a second one gets no response', time, async () => {
+test('one port for each load: a second one gets no response', time, async () => {
   const page = await byHand(await openEmpty())
   const heard = await page.evaluate(async () => {
     const [first, second] = [channel(), channel()]
@@ -195,7 +195,7 @@ leftOut('one port for each load: a second one gets no response', time, async () 
   assert.deepEqual(heard, [[{ t: 'here' }, { t: 'looked', id: 1, isThere: true }], []])
 })
 
-leftOut('malformed handshakes get no response', time, async () => {
+test('malformed handshakes get no response', time, async () => {
   const page = await byHand(await openEmpty())
   const heard = await page.evaluate(async () => {
     const post = (data, ports) => target.contentWindow.postMessage(data, vault, ports)
@@ -484,7 +484,7 @@ test('no frame can show the callback page', time, async () => {
   assert.equal(callbackRuns(), before)
 })
 
-leftOut('in a frame, without its policy, the callback page does nothing', time, async () => {
+test('in a frame, without its policy, the callback page does nothing', time, async () => {
   const release = app.vault.override('/callback', { headers: { 'Content-Security-Policy': null } })
   try {
     const page = await openEmpty()
@@ -621,7 +621,7 @@ for (const [name, code, least] of [
   })
 }
 
-leftOut('error descriptions are not stored', time, async () => {
+test('error descriptions are not stored', time, async () => {
   const state = 'f'.repeat(32)
   const prose = `error_description=${'d'.repeat(5000)}&error_uri=https%3A%2F%2Fid.example.com%2F${'u'.repeat(5000)}`
   const release = app.site.override('/page.js', { body: '' })
