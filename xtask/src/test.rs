@@ -152,8 +152,8 @@ pub(crate) const CONCERNS: [(&str, Concern); 36] = {
 /// The environment variable that tells test files to run all combinations: see tests/support/combinations.mjs.
 const ALL: &str = "TEST_ALL";
 
-/// Runs kinds of tests, or all kinds, until one fails. With `all`, the files in `tests/browser` and `tests/edge` also run the
-/// combinations that only repeat a behavior in another mode, `tests/packaging` builds an app with every bundler, and
+/// Runs kinds of tests, or all kinds, until one fails. With `all`, also runs what the usual run leaves out: the files named
+/// [`LEFT_OUT`](crate::suite::LEFT_OUT), rows and combinations. `tests/packaging` then builds an app with every bundler, and
 /// `tests/site` checks every page in each layout. `part` is a part of the files of the kind `browser`.
 pub(crate) fn run(kinds: &[Kind], engines: &[Engine], all: bool, part: Option<Part>) -> Result<()> {
     let start = Instant::now();
@@ -321,7 +321,7 @@ fn run_kind(
     result.with_context(|| format!("`cargo xtask test {name}`"))
 }
 
-/// Returns the files of a kind. The kind `browser` runs the suite of the engines in Chromium.
+/// Returns the files of a kind. The kind `browser` runs the suite of the engines in Chromium, and only it has parts.
 fn suite_of_kind(kind: Kind, engines: &[Engine], all: bool, part: Option<Part>) -> Result<Suite> {
     let folder = kind.folder().context("this kind has no test files")?;
     let suite = Suite::of(folder)?.usual(all);
@@ -331,8 +331,8 @@ fn suite_of_kind(kind: Kind, engines: &[Engine], all: bool, part: Option<Part>) 
         _ => suite,
     };
     Ok(match part {
-        Some(part) => suite.part(part),
-        None => suite,
+        Some(part) if kind == Kind::Browser => suite.part(part),
+        _ => suite,
     })
 }
 
