@@ -95,8 +95,8 @@ pub(crate) fn wakes(days: u64) -> Result<()> {
     Ok(())
 }
 
-/// Runs the simulation with all rules, and then with each broken rule, until the simulation notices it. With `writes`, writes the lowest seed that
-/// notices each broken rule to xtask/src/variants.rs.
+/// Runs the simulation with all rules, and then with each broken rule, until the simulation notices it. With `writes`,
+/// writes the lowest seed that notices each broken rule to xtask/src/variants.rs.
 pub(crate) fn controls(writes: bool) -> Result<()> {
     check_markers()?;
     let copy = target(COPY);

@@ -154,14 +154,7 @@ impl Suite {
         prepare: impl Fn(Process) -> Result<Process> + Sync,
     ) -> Result<()> {
         let all = self.files.len();
-        let prepare = |process: Process| {
-            let process = prepare(process)?;
-            Ok(match self.has_all_rows {
-                true => process.env(ROWS, "1"),
-                false => process,
-            })
-        };
-        let passes = |file: &str| run_file(file, &prepare).is_ok();
+        let passes = |file: &str| run_file(file, self.has_all_rows, &prepare).is_ok();
         verdict(all, &failed(&outcomes(at_once, self.files, passes)))
     }
 
@@ -173,14 +166,7 @@ impl Suite {
         prepare: impl Fn(Process) -> Result<Process> + Sync,
     ) -> Result<()> {
         let all = self.files.len();
-        let prepare = |process: Process| {
-            let process = prepare(process)?;
-            Ok(match self.has_all_rows {
-                true => process.env(ROWS, "1"),
-                false => process,
-            })
-        };
-        let passes = |file: &str| run_file(file, &prepare).is_ok();
+        let passes = |file: &str| run_file(file, self.has_all_rows, &prepare).is_ok();
         let outcomes = outcomes(at_once, self.files, passes);
         let failed = once_more(failed(&outcomes), passes);
         if all > SLOWEST {
@@ -286,10 +272,18 @@ fn place(file: &str) -> usize {
 }
 
 /// Runs a file. Prints a line each minute, and then a line if it passes, or its whole output if it fails.
-fn run_file(file: &str, prepare: &impl Fn(Process) -> Result<Process>) -> Result<()> {
+fn run_file(
+    file: &str,
+    has_all_rows: bool,
+    prepare: &impl Fn(Process) -> Result<Process>,
+) -> Result<()> {
     let start = Instant::now();
-    let process = prepare(node(&["--test", "--test-reporter=spec", LIMIT, QUIET]).args([file]))
-        .with_context(|| file.to_owned());
+    let process = node(&["--test", "--test-reporter=spec", LIMIT, QUIET]).args([file]);
+    let process = match has_all_rows {
+        true => process.env(ROWS, "1"),
+        false => process,
+    };
+    let process = prepare(process).with_context(|| file.to_owned());
     let result = process.and_then(|process| with_minutes(file, || process.read()));
     times::note(file, start.elapsed());
     let took = seconds(start.elapsed());

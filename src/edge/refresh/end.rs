@@ -156,8 +156,7 @@ impl PlannedEnd {
 /// Writes the end into the record of a session, and returns it.
 /// Returns `None` if the session had already ended, or if it has ended by a logout or an order and this could not be
 /// written: the next read finds it again. Also returns `None` if the session was to end as idle, but its record shows later
-/// activity, or if `is_by_logout` is true, and the request has no bound cookie although the
-/// session is bound by its record.
+/// activity, or if `is_by_logout` is true, and the request has no bound cookie although the session is bound by its record.
 async fn write_end(
     task: &Task,
     session: &Rc<Session>,

@@ -204,12 +204,8 @@ impl<'a> Jar<'a> {
             };
             set.push(cookie);
         }
-        for i in pieces.len()..MOST_PIECES {
-            let stale = piece_name(&name, i as u64);
-            if had.value(&stale) != CookieValue::Missing {
-                set.push(self.write(&stale, "", self.same_site(), Some(Millis::ZERO)));
-            }
-        }
+        let stale = &self.session_names()[pieces.len()..];
+        set.extend(self.clear_own(had, stale));
         let taken = value.len() + pieces.len() * size(&piece_name(&name, 1), "2~");
         let taken = taken + self.size_beside_session(had);
         set.extend(self.clear_logins(had, taken, None));
@@ -218,12 +214,7 @@ impl<'a> Jar<'a> {
 
     /// Clears the session's cookies.
     pub(crate) fn clear_session(&self, had: &Cookies<'_>) -> Vec<String> {
-        let mut cleared = Vec::new();
-        for name in self.session_names() {
-            if had.value(&name) != CookieValue::Missing {
-                cleared.push(self.write(&name, "", self.same_site(), Some(Millis::ZERO)));
-            }
-        }
+        let mut cleared = self.clear_own(had, &self.session_names());
         // Without its bound cookie, the browser asks to renew it, and learns that the session has ended.
         if let Some(name) = self.bound()
             && had.value(&name) != CookieValue::Missing
@@ -231,6 +222,15 @@ impl<'a> Jar<'a> {
             cleared.push(self.clear(&name));
         }
         cleared
+    }
+
+    /// Clears those of the session's cookies with these names that the browser has.
+    fn clear_own(&self, had: &Cookies<'_>, names: &[String]) -> Vec<String> {
+        let had = names
+            .iter()
+            .filter(|name| had.value(name) != CookieValue::Missing);
+        had.map(|name| self.write(name, "", self.same_site(), Some(Millis::ZERO)))
+            .collect()
     }
 
     /// Returns the header `Cookie` without the cookies of this handler and of all tenants.
