@@ -171,7 +171,8 @@ pub(crate) fn run(kinds: &[Kind], engines: &[Engine], all: bool, part: Option<Pa
         .try_for_each(|kind| run_kind(*kind, engines, all, part, scope))?;
     if chosen.len() > 1 {
         let which = match kinds {
-            [] => "all tests",
+            [] if all => "all tests",
+            [] => "the usual tests",
             _ => "these tests",
         };
         println!(
